@@ -1,0 +1,85 @@
+//! The AWS services behind the seams. No other module names a type of the AWS SDK.
+//!
+//! Endpoints, region, credentials and profiles come from the SDK's own environment variables and files.
+
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::{Builder, tls};
+
+use crate::config;
+
+pub mod s3;
+pub mod secrets;
+pub mod sqs;
+
+/// A connection that is not made by then will not be made: S3 and SQS endpoints are in the same region.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest wait for the first byte of an answer; long polling waits 20 s by itself.
+const READ_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// What all clients share: credentials, region, endpoints, one HTTP stack.
+#[derive(Clone, Debug)]
+pub struct AwsContext {
+    config: SdkConfig,
+}
+
+impl AwsContext {
+    /// Reads the SDK's environment variables, profiles and instance metadata.
+    pub async fn load() -> Self {
+        let http = Builder::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .build();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .timeout_config(timeouts)
+            .load()
+            .await;
+        Self { config }
+    }
+
+    /// The region in use, if one is configured.
+    pub fn region(&self) -> Option<String> {
+        self.config.region().map(ToString::to_string)
+    }
+
+    /// Whether another server stands in for S3: bucket names are then part of the path, not of the host name.
+    fn has_custom_s3_endpoint(&self) -> bool {
+        self.config.endpoint_url().is_some() || config::has_custom_s3_endpoint()
+    }
+}
+
+/// One line for an SDK error: the service's code and message where it sent them, else the chain of causes.
+fn describe<E>(error: &SdkError<E>) -> String
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => chain(error),
+    }
+}
+
+/// An error and its causes in one line, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,37 @@
+//! `flowctl`: sets up, checks and tries out flowship from the command line.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use flowship::cli::{self, exit};
+use flowship::config::{self, Environment};
+use flowship::telemetry::{self, Audience};
+
+/// Sets up, checks and tries out flowship.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Setup(cli::setup::Arguments),
+    LambdaLocal(cli::lambda_local::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let environment = Environment::of_process();
+    telemetry::init(Audience::Person, &config::log_filter(&environment));
+    let result = match arguments.command {
+        Command::Setup(arguments) => cli::setup::run(arguments, environment).await,
+        Command::LambdaLocal(arguments) => cli::lambda_local::run(arguments).await,
+    };
+    result.unwrap_or_else(|error| {
+        cli::tell(format_args!("flowctl: {error:#}"));
+        ExitCode::from(exit::ERROR)
+    })
+}

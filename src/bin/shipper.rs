@@ -1,0 +1,7 @@
+//! `shipper`: the Lambda function.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::FAILURE
+}

@@ -1,0 +1,59 @@
+//! The command lines: one file a command. Data goes to stdout, everything else to stderr; exit codes are those of
+//! [`exit`]; a reader that closes the pipe is no error.
+
+use std::fmt;
+use std::io::{self, Write};
+
+pub mod lambda_local;
+pub mod redrive;
+pub mod setup;
+
+/// Exit codes of `flowctl` and `redrive`.
+pub mod exit {
+    /// Done.
+    pub const DONE: u8 = 0;
+    /// It failed; stderr says why.
+    pub const ERROR: u8 = 1;
+    /// The command line is wrong (clap's code).
+    pub const USAGE: u8 = 2;
+    /// It stopped by itself before the end; stderr says why.
+    pub const STOPPED: u8 = 3;
+    /// Nothing was selected.
+    pub const NOTHING: u8 = 4;
+}
+
+/// Writes to stdout. A closed pipe ends the output silently: `redrive list | head` is no error.
+#[derive(Debug)]
+pub struct Output {
+    closed: bool,
+}
+
+impl Output {
+    /// Stdout, open.
+    #[allow(
+        clippy::new_without_default,
+        reason = "there is one stdout; a default would hide that"
+    )]
+    pub fn new() -> Self {
+        Self { closed: false }
+    }
+
+    /// Writes one line.
+    pub fn line(&mut self, line: impl fmt::Display) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        match writeln!(io::stdout().lock(), "{line}") {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+}
+
+/// Writes one line to stderr; nothing can be done about a stderr that is gone.
+pub fn tell(line: impl fmt::Display) {
+    drop(writeln!(io::stderr().lock(), "{line}"));
+}

@@ -1,0 +1,646 @@
+//! Environment → settings. The one table of settings, their checks, and the only place that reads the environment.
+//! All problems are reported at once; nothing starts on settings that are wrong.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+/// One setting: an environment variable `FLOWSHIP_<name>`.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Name without the prefix `FLOWSHIP_`.
+    pub name: &'static str,
+    /// Value when it is not set; `None`: none.
+    pub default: Option<&'static str>,
+    /// What it means, with its unit and limits.
+    pub meaning: &'static str,
+}
+
+const fn setting(name: &'static str, default: Option<&'static str>, meaning: &'static str) -> Setting {
+    Setting {
+        name,
+        default,
+        meaning,
+    }
+}
+
+/// Every setting of every binary.
+pub const SETTINGS: [Setting; 18] = [
+    setting(
+        "ELASTICSEARCH_URLS",
+        None,
+        "URLs of the cluster's nodes or of its load balancer, separated by commas",
+    ),
+    setting("ELASTICSEARCH_API_KEY", None, "API key in its encoded form"),
+    setting(
+        "ELASTICSEARCH_USERNAME",
+        None,
+        "user name, together with ELASTICSEARCH_PASSWORD",
+    ),
+    setting(
+        "ELASTICSEARCH_PASSWORD",
+        None,
+        "password, together with ELASTICSEARCH_USERNAME",
+    ),
+    setting(
+        "ELASTICSEARCH_SECRET_ARN",
+        None,
+        "secret in Secrets Manager: JSON with `api_key`, or with `username` and `password`",
+    ),
+    setting("ELASTICSEARCH_SECRET_FILE", None, "file with the same JSON"),
+    setting(
+        "ELASTICSEARCH_CA_FILE",
+        None,
+        "PEM file with the certificate of a private CA",
+    ),
+    setting(
+        "INDEX_PREFIX",
+        Some("flowlogs"),
+        "first part of index and template names: a-z, 0-9, `-`, `_`, `.`",
+    ),
+    setting("QUEUE_URL", None, "URL of the main queue"),
+    setting("DLQ_URL", None, "URL of the dead-letter queue"),
+    setting(
+        "BULK_MAX_BYTES",
+        Some("4194304"),
+        "largest bulk body before compression, 1 MiB to 64 MiB",
+    ),
+    setting(
+        "BULK_IN_FLIGHT",
+        Some("2"),
+        "bulk requests at the same time, 1 to 16",
+    ),
+    setting(
+        "OBJECTS_IN_FLIGHT",
+        Some("4"),
+        "objects read at the same time, 1 to 64",
+    ),
+    setting(
+        "BULK_TIMEOUT_MS",
+        Some("90000"),
+        "longest wait for one bulk answer, 1,000 to 900,000 ms",
+    ),
+    setting(
+        "DEADLINE_MARGIN_MS",
+        Some("20000"),
+        "time kept free before an invocation ends, 500 to 300,000 ms",
+    ),
+    setting(
+        "MAX_RECEIVES",
+        Some("5"),
+        "receives after which a message is dead-lettered, 1 to 1,000",
+    ),
+    setting(
+        "KEEP_NODATA",
+        Some("false"),
+        "index NODATA records too: true or false",
+    ),
+    setting(
+        "LOG",
+        Some("info"),
+        "log filter: error, warn, info, debug, trace, or per module",
+    ),
+];
+
+const PREFIX: &str = "FLOWSHIP_";
+
+/// The values that settings are read from: the process environment, overridden by command-line flags.
+#[derive(Clone, Default)]
+pub struct Environment {
+    values: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values may be secrets.
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+impl Environment {
+    /// The variables of this process.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this module is the one that reads the environment"
+    )]
+    pub fn of_process() -> Self {
+        let values = std::env::vars_os()
+            .filter_map(|(name, value)| {
+                let name = name.into_string().ok()?.strip_prefix(PREFIX)?.to_owned();
+                Some((name, value.to_string_lossy().into_owned()))
+            })
+            .collect();
+        Self { values }
+    }
+
+    /// Sets one value; `name` is without the prefix. A flag that was not given (`None`) changes nothing.
+    pub fn set(&mut self, name: &str, value: Option<impl Into<String>>) -> &mut Self {
+        debug_assert!(
+            SETTINGS.iter().any(|setting| setting.name == name),
+            "no setting {name}"
+        );
+        if let Some(value) = value {
+            self.values.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+}
+
+/// Every variable of this process, for the child that `flowctl lambda-local` starts.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this module is the one that reads the environment"
+)]
+pub fn process_variables() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Whether the SDK's own variables send S3 calls to another server.
+pub fn has_custom_s3_endpoint() -> bool {
+    let variables = process_variables();
+    ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"]
+        .iter()
+        .any(|name| variables.get(*name).is_some_and(|value| !value.is_empty()))
+}
+
+/// One setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Name without the prefix.
+    pub name: &'static str,
+    /// What is wrong, with the value (never a secret's) and what is allowed.
+    pub message: String,
+}
+
+/// Every problem that was found, one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, problem) in self.problems.iter().enumerate() {
+            let separator = if position == 0 { "" } else { "\n" };
+            write!(f, "{separator}{PREFIX}{}: {}", problem.name, problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Where the Elasticsearch credentials come from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// None: a cluster without security.
+    Anonymous,
+    /// An encoded API key.
+    ApiKey(String),
+    /// User name and password.
+    Basic {
+        /// User name.
+        username: String,
+        /// Password.
+        password: String,
+    },
+    /// A secret in Secrets Manager, by ARN or name.
+    SecretArn(String),
+    /// A file with the secret's JSON.
+    SecretFile(PathBuf),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "Anonymous",
+            Self::ApiKey(_) => "ApiKey",
+            Self::Basic { .. } => "Basic",
+            Self::SecretArn(_) => "SecretArn",
+            Self::SecretFile(_) => "SecretFile",
+        })
+    }
+}
+
+/// How Elasticsearch is reached.
+#[derive(Clone, Debug)]
+pub struct ElasticsearchSettings {
+    /// At least one.
+    pub urls: Vec<Url>,
+    /// How to authenticate.
+    pub credentials: Credentials,
+    /// PEM file of a private CA.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl ElasticsearchSettings {
+    /// Reads `ELASTICSEARCH_*`.
+    pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(environment);
+        let settings = reader.elasticsearch();
+        reader.finish(settings)
+    }
+}
+
+/// What an installation's indices are called.
+pub fn read_index_prefix(environment: &Environment) -> Result<String, ConfigError> {
+    let mut reader = Reader::new(environment);
+    let prefix = reader.index_prefix();
+    reader.finish(Some(prefix))
+}
+
+/// The queue that `name` (`QUEUE_URL` or `DLQ_URL`) points to.
+pub fn read_queue_url(environment: &Environment, name: &'static str) -> Result<String, ConfigError> {
+    let mut reader = Reader::new(environment);
+    let url = reader.queue_url(name);
+    reader.finish(url)
+}
+
+/// How objects are shipped.
+#[derive(Clone, Debug)]
+pub struct ShipSettings {
+    /// First part of index names.
+    pub index_prefix: String,
+    /// Largest bulk body before compression, bytes.
+    pub bulk_max_bytes: usize,
+    /// Bulk requests at the same time.
+    pub bulk_in_flight: usize,
+    /// Objects read at the same time.
+    pub objects_in_flight: usize,
+    /// Longest wait for one bulk answer.
+    pub bulk_timeout: Duration,
+    /// Whether NODATA records are indexed.
+    pub keep_no_data: bool,
+}
+
+impl Default for ShipSettings {
+    /// The defaults of the table.
+    fn default() -> Self {
+        let environment = Environment::default();
+        let mut reader = Reader::new(&environment);
+        reader.ship()
+    }
+}
+
+/// Everything the Lambda function needs.
+#[derive(Clone, Debug)]
+pub struct ShipperSettings {
+    /// How Elasticsearch is reached.
+    pub elasticsearch: ElasticsearchSettings,
+    /// How objects are shipped.
+    pub ship: ShipSettings,
+    /// Where failed S3 events go.
+    pub dlq_url: String,
+    /// Time kept free before an invocation ends.
+    pub deadline_margin: Duration,
+    /// Receives after which a message is dead-lettered.
+    pub max_receives: u32,
+}
+
+impl ShipperSettings {
+    /// Reads all settings of the function.
+    pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(environment);
+        let elasticsearch = reader.elasticsearch();
+        let ship = reader.ship();
+        let dlq_url = reader.queue_url("DLQ_URL");
+        let deadline_margin = Duration::from_millis(reader.number("DEADLINE_MARGIN_MS", 500..=300_000));
+        let max_receives = reader.number("MAX_RECEIVES", 1..=1000);
+        let max_receives = u32::try_from(max_receives).unwrap_or(u32::MAX);
+        let settings = elasticsearch.zip(dlq_url).map(|(elasticsearch, dlq_url)| Self {
+            elasticsearch,
+            ship,
+            dlq_url,
+            deadline_margin,
+            max_receives,
+        });
+        reader.finish(settings)
+    }
+}
+
+/// The log filter; the only setting that cannot be wrong, because logging must work to report the others.
+pub fn log_filter(environment: &Environment) -> String {
+    environment
+        .values
+        .get("LOG")
+        .filter(|filter| !filter.is_empty())
+        .cloned()
+        .unwrap_or_else(|| "info".to_owned())
+}
+
+struct Reader<'a> {
+    environment: &'a Environment,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(environment: &'a Environment) -> Self {
+        Self {
+            environment,
+            problems: Vec::new(),
+        }
+    }
+
+    /// `value` is `None` only where a problem was noted.
+    fn finish<T>(self, value: Option<T>) -> Result<T, ConfigError> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            _ => Err(ConfigError {
+                problems: self.problems,
+            }),
+        }
+    }
+
+    fn problem(&mut self, name: &'static str, message: impl Into<String>) {
+        self.problems.push(Problem {
+            name,
+            message: message.into(),
+        });
+    }
+
+    /// The value, or the table's default. An empty variable counts as not set.
+    fn get(&self, name: &'static str) -> Option<&'a str> {
+        let row = SETTINGS
+            .iter()
+            .find(|row| row.name == name)
+            .expect("every setting is in the table");
+        match self.environment.values.get(name).map(|value| value.trim()) {
+            Some(value) if !value.is_empty() => Some(value),
+            _ => row.default,
+        }
+    }
+
+    fn number(&mut self, name: &'static str, allowed: RangeInclusive<u64>) -> u64 {
+        let value = self.get(name).expect("every number has a default");
+        match value.parse() {
+            Ok(number) if allowed.contains(&number) => number,
+            _ => {
+                let (low, high) = (allowed.start(), allowed.end());
+                self.problem(
+                    name,
+                    format!("`{value}` is not a whole number from {low} to {high}"),
+                );
+                *low
+            }
+        }
+    }
+
+    fn count(&mut self, name: &'static str, allowed: RangeInclusive<u64>) -> usize {
+        usize::try_from(self.number(name, allowed)).unwrap_or(usize::MAX)
+    }
+
+    fn boolean(&mut self, name: &'static str) -> bool {
+        match self.get(name) {
+            Some("true") => true,
+            Some("false") | None => false,
+            Some(value) => {
+                self.problem(name, format!("`{value}` is neither true nor false"));
+                false
+            }
+        }
+    }
+
+    fn ship(&mut self) -> ShipSettings {
+        ShipSettings {
+            index_prefix: self.index_prefix(),
+            bulk_max_bytes: self.count("BULK_MAX_BYTES", 1 << 20..=64 << 20),
+            bulk_in_flight: self.count("BULK_IN_FLIGHT", 1..=16),
+            objects_in_flight: self.count("OBJECTS_IN_FLIGHT", 1..=64),
+            bulk_timeout: Duration::from_millis(self.number("BULK_TIMEOUT_MS", 1000..=900_000)),
+            keep_no_data: self.boolean("KEEP_NODATA"),
+        }
+    }
+
+    /// Elasticsearch allows more; these need no escaping in JSON, URLs and file names.
+    fn index_prefix(&mut self) -> String {
+        const NAME: &str = "INDEX_PREFIX";
+        let value = self.get(NAME).expect("the prefix has a default").to_owned();
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+        if !value.starts_with(|c: char| c.is_ascii_lowercase())
+            || !value.chars().all(allowed)
+            || value.len() > 100
+        {
+            self.problem(
+                NAME,
+                format!("`{value}` is no prefix of an index name: a letter first, then a-z, 0-9, `-`, `_`, `.`, at most 100"),
+            );
+        }
+        value
+    }
+
+    fn queue_url(&mut self, name: &'static str) -> Option<String> {
+        let Some(value) = self.get(name) else {
+            self.problem(name, "is not set: give the URL of the SQS queue");
+            return None;
+        };
+        match Url::parse(value) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(value.to_owned()),
+            _ => {
+                self.problem(
+                    name,
+                    format!(
+                        "`{value}` is not a URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/name"
+                    ),
+                );
+                None
+            }
+        }
+    }
+
+    fn elasticsearch(&mut self) -> Option<ElasticsearchSettings> {
+        let urls = self.elasticsearch_urls();
+        let credentials = self.credentials();
+        let ca_file = self.get("ELASTICSEARCH_CA_FILE").map(PathBuf::from);
+        Some(ElasticsearchSettings {
+            urls: urls?,
+            credentials: credentials?,
+            ca_file,
+        })
+    }
+
+    fn elasticsearch_urls(&mut self) -> Option<Vec<Url>> {
+        const NAME: &str = "ELASTICSEARCH_URLS";
+        let Some(value) = self.get(NAME) else {
+            self.problem(
+                NAME,
+                "is not set: give the URL of Elasticsearch, for example https://es.example.com:9200",
+            );
+            return None;
+        };
+        let mut urls = Vec::new();
+        for text in value.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+            // Credentials in a URL would reach logs and error texts.
+            let problem = match Url::parse(text) {
+                Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                    "a URL holds credentials: use ELASTICSEARCH_USERNAME and _PASSWORD".to_owned()
+                }
+                Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                    urls.push(with_trailing_slash(url));
+                    continue;
+                }
+                _ => format!("`{text}` is not a URL that starts with http:// or https://"),
+            };
+            self.problem(NAME, problem);
+            return None;
+        }
+        Some(urls)
+    }
+
+    fn credentials(&mut self) -> Option<Credentials> {
+        let text = |reader: &Self, name| reader.get(name).map(str::to_owned);
+        let api_key = text(self, "ELASTICSEARCH_API_KEY");
+        let username = text(self, "ELASTICSEARCH_USERNAME");
+        let password = text(self, "ELASTICSEARCH_PASSWORD");
+        let arn = text(self, "ELASTICSEARCH_SECRET_ARN");
+        let file = text(self, "ELASTICSEARCH_SECRET_FILE");
+        match (api_key, username, password, arn, file) {
+            (None, None, None, None, None) => Some(Credentials::Anonymous),
+            (Some(key), None, None, None, None) => match check_api_key(&key) {
+                Ok(()) => Some(Credentials::ApiKey(key)),
+                Err(message) => {
+                    self.problem("ELASTICSEARCH_API_KEY", message);
+                    None
+                }
+            },
+            (None, Some(username), Some(password), None, None) => {
+                Some(Credentials::Basic { username, password })
+            }
+            (None, None, None, Some(arn), None) => Some(Credentials::SecretArn(arn)),
+            (None, None, None, None, Some(file)) => Some(Credentials::SecretFile(PathBuf::from(file))),
+            (None, Some(_), None, None, None) => {
+                self.problem(
+                    "ELASTICSEARCH_PASSWORD",
+                    "is not set, but ELASTICSEARCH_USERNAME is",
+                );
+                None
+            }
+            (None, None, Some(_), None, None) => {
+                self.problem(
+                    "ELASTICSEARCH_USERNAME",
+                    "is not set, but ELASTICSEARCH_PASSWORD is",
+                );
+                None
+            }
+            _ => {
+                self.problem(
+                    "ELASTICSEARCH_API_KEY",
+                    "more than one kind of credentials is set: give an API key, or user name and password, \
+                     or one of _SECRET_ARN and _SECRET_FILE",
+                );
+                None
+            }
+        }
+    }
+}
+
+/// A key goes into an HTTP header: base64 of `id:key`, no line breaks.
+pub(crate) fn check_api_key(key: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_');
+    if key.is_empty() || !key.bytes().all(allowed) {
+        return Err(
+            "is not an encoded API key: one word of base64, the field `encoded` of the create call"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Without it the last segment of a path prefix would be replaced by the API path.
+fn with_trailing_slash(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(values: &[(&str, &str)]) -> Environment {
+        let values = values
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Environment { values }
+    }
+
+    const GOOD: [(&str, &str); 2] = [
+        ("ELASTICSEARCH_URLS", "http://127.0.0.1:9200"),
+        ("DLQ_URL", "http://127.0.0.1:4566/000000000000/dlq"),
+    ];
+
+    #[test]
+    fn defaults_are_those_of_the_table() {
+        let settings = ShipperSettings::read(&environment(&GOOD)).unwrap();
+        assert_eq!(settings.ship.bulk_max_bytes, 4 << 20);
+        assert_eq!(settings.ship.index_prefix, "flowlogs");
+        assert_eq!(settings.deadline_margin, Duration::from_secs(20));
+        assert_eq!(settings.elasticsearch.credentials, Credentials::Anonymous);
+        assert_eq!(settings.elasticsearch.urls[0].as_str(), "http://127.0.0.1:9200/");
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let environment = environment(&[
+            ("ELASTICSEARCH_URLS", "localhost"),
+            ("ELASTICSEARCH_USERNAME", "shipper"),
+            ("INDEX_PREFIX", "Flow"),
+            ("BULK_MAX_BYTES", "4MB"),
+            ("KEEP_NODATA", "yes"),
+            ("MAX_RECEIVES", "0"),
+        ]);
+        insta::assert_snapshot!(ShipperSettings::read(&environment).unwrap_err(), @"
+        FLOWSHIP_ELASTICSEARCH_URLS: `localhost` is not a URL that starts with http:// or https://
+        FLOWSHIP_ELASTICSEARCH_PASSWORD: is not set, but ELASTICSEARCH_USERNAME is
+        FLOWSHIP_INDEX_PREFIX: `Flow` is no prefix of an index name: a letter first, then a-z, 0-9, `-`, `_`, `.`, at most 100
+        FLOWSHIP_BULK_MAX_BYTES: `4MB` is not a whole number from 1048576 to 67108864
+        FLOWSHIP_KEEP_NODATA: `yes` is neither true nor false
+        FLOWSHIP_DLQ_URL: is not set: give the URL of the SQS queue
+        FLOWSHIP_MAX_RECEIVES: `0` is not a whole number from 1 to 1000
+        ");
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_not_set() {
+        let error = ElasticsearchSettings::read(&environment(&[("ELASTICSEARCH_URLS", " ")])).unwrap_err();
+        insta::assert_snapshot!(error, @"FLOWSHIP_ELASTICSEARCH_URLS: is not set: give the URL of Elasticsearch, for example https://es.example.com:9200");
+    }
+
+    #[test]
+    fn secrets_are_in_no_message_and_in_no_debug_text() {
+        let bad = environment(&[
+            ("ELASTICSEARCH_URLS", "https://elastic:hunter2@es:9200"),
+            ("ELASTICSEARCH_API_KEY", "hunter2\n!"),
+            ("ELASTICSEARCH_PASSWORD", "hunter2"),
+        ]);
+        let error = ElasticsearchSettings::read(&bad).unwrap_err();
+        assert_eq!(error.problems.len(), 2);
+        let good = environment(&[
+            ("ELASTICSEARCH_URLS", "https://es"),
+            ("ELASTICSEARCH_API_KEY", "aHVudGVyMg=="),
+        ]);
+        let settings = ElasticsearchSettings::read(&good).unwrap();
+        let told = format!("{error} {error:?} {bad:?} {settings:?}");
+        assert!(
+            !told.contains("hunter2") && !told.contains("aHVudGVyMg"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn several_urls_and_path_prefixes_are_kept() {
+        let environment = environment(&[("ELASTICSEARCH_URLS", "https://a:9200/es, https://b:9200")]);
+        let settings = ElasticsearchSettings::read(&environment).unwrap();
+        let urls: Vec<&str> = settings.urls.iter().map(Url::as_str).collect();
+        assert_eq!(urls, ["https://a:9200/es/", "https://b:9200/"]);
+    }
+}

@@ -1,0 +1,68 @@
+//! The moment an invocation ends, and how much of its time may be used.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// When work must be wound up so that the invocation answers in time. AWS kills a function at its timeout; what
+/// it was doing then comes back without a reason.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    stop_at: Instant,
+    margin: Duration,
+}
+
+impl Deadline {
+    /// For an invocation that ends at `end`: work stops `margin` before it.
+    pub fn new(end: Instant, margin: Duration) -> Self {
+        let stop_at = end.checked_sub(margin).unwrap_or_else(Instant::now);
+        Self { stop_at, margin }
+    }
+
+    /// No new work starts after this moment.
+    pub fn stop_at(&self) -> Instant {
+        self.stop_at
+    }
+
+    /// Time left for work; zero once it must stop.
+    pub fn time_left(&self) -> Duration {
+        self.stop_at.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether work must be wound up now.
+    pub fn has_passed(&self) -> bool {
+        self.time_left().is_zero()
+    }
+
+    /// The limit of one request: `usual`, but never beyond half the margin, so that the other half is left to
+    /// write dead letters and to answer.
+    pub fn request_timeout(&self, usual: Duration) -> Duration {
+        usual.min(self.time_left() + self.margin / 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_never_outlives_half_the_margin() {
+        let end = Instant::now() + Duration::from_secs(60);
+        let deadline = Deadline::new(end, Duration::from_secs(20));
+        assert_eq!(deadline.time_left(), Duration::from_secs(40));
+        assert_eq!(
+            deadline.request_timeout(Duration::from_secs(90)),
+            Duration::from_secs(50)
+        );
+        assert_eq!(
+            deadline.request_timeout(Duration::from_secs(5)),
+            Duration::from_secs(5)
+        );
+        tokio::time::advance(Duration::from_secs(41)).await;
+        assert!(deadline.has_passed());
+        assert_eq!(
+            deadline.request_timeout(Duration::from_secs(90)),
+            Duration::from_secs(10)
+        );
+    }
+}

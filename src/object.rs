@@ -1,0 +1,172 @@
+//! A flow log object in S3: its name, what its key tells, and the seam through which its bytes are read.
+
+use std::fmt;
+use std::future::Future;
+
+use bytes::Bytes;
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+
+use crate::outcome::{Failure, Reason};
+
+/// The decoded name of one object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ObjectRef {
+    /// Bucket name.
+    pub bucket: String,
+    /// Decoded key.
+    pub key: String,
+    /// Version to read, when the notification named one.
+    pub version_id: Option<String>,
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)?;
+        match &self.version_id {
+            Some(version) => write!(f, " (version {version})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ObjectRef {
+    /// The time stamp in the file name, as Unix seconds: `…_20261120T1620Z_<hash>.log.gz`.
+    /// Source: "Flow log files" in the Amazon VPC user guide.
+    pub fn key_stamp(&self) -> Option<u32> {
+        let name = self.key.rsplit('/').next()?;
+        name.split(['_', '.']).find_map(parse_stamp)
+    }
+}
+
+/// Parses `yyyyMMddTHHmmZ`.
+fn parse_stamp(text: &str) -> Option<u32> {
+    let bytes = text.as_bytes();
+    if bytes.len() != 14 || bytes[8] != b'T' || bytes[13] != b'Z' {
+        return None;
+    }
+    let number = |from: usize, to: usize| -> Option<i16> { text.get(from..to)?.parse().ok() };
+    let small = |from: usize, to: usize| -> Option<i8> { text.get(from..to)?.parse().ok() };
+    let date = Date::new(number(0, 4)?, small(4, 6)?, small(6, 8)?).ok()?;
+    let time = Time::new(small(9, 11)?, small(11, 13)?, 0, 0).ok()?;
+    let seconds = date
+        .to_datetime(time)
+        .to_zoned(TimeZone::UTC)
+        .ok()?
+        .timestamp()
+        .as_second();
+    u32::try_from(seconds).ok()
+}
+
+/// Why an object could not be read.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum StoreError {
+    /// No such bucket, key or version.
+    #[error("{object}: {detail}")]
+    NotFound {
+        /// The object asked for.
+        object: ObjectRef,
+        /// The store's error code and message.
+        detail: String,
+    },
+    /// The store refuses to hand the object out.
+    #[error("{object}: {detail}")]
+    AccessDenied {
+        /// The object asked for.
+        object: ObjectRef,
+        /// The store's error code and message.
+        detail: String,
+    },
+    /// The object must be restored from an archive first.
+    #[error("{object}: {detail}")]
+    Archived {
+        /// The object asked for.
+        object: ObjectRef,
+        /// The store's error code and message.
+        detail: String,
+    },
+    /// The store failed, throttled, or the stream broke off.
+    #[error("{object}: {detail}")]
+    Unavailable {
+        /// The object asked for.
+        object: ObjectRef,
+        /// What went wrong, in one line.
+        detail: String,
+    },
+}
+
+impl StoreError {
+    /// The failure to report for the object.
+    pub fn failure(&self) -> Failure {
+        let reason = match self {
+            Self::NotFound { .. } => Reason::ObjectNotFound,
+            Self::AccessDenied { .. } => Reason::ObjectAccessDenied,
+            Self::Archived { .. } => Reason::ObjectArchived,
+            Self::Unavailable { .. } => Reason::ObjectUnavailable,
+        };
+        Failure::new(reason, self.to_string())
+    }
+}
+
+/// An object that was opened: its bytes are still to come.
+#[derive(Debug)]
+pub struct OpenObject<B> {
+    /// When the object was written, Unix seconds.
+    pub last_modified: Option<u32>,
+    /// The stream of its bytes.
+    pub body: B,
+}
+
+/// Where objects are read from. Implemented for S3 in [`crate::aws::s3`].
+pub trait ObjectStore: Send + Sync + 'static {
+    /// The stream of one object's bytes.
+    type Body: ObjectBody;
+
+    /// Opens an object; its bytes follow in [`OpenObject::body`].
+    fn open(
+        &self,
+        object: &ObjectRef,
+    ) -> impl Future<Output = Result<OpenObject<Self::Body>, StoreError>> + Send;
+}
+
+/// The bytes of one object, piece by piece.
+pub trait ObjectBody: Send + 'static {
+    /// The next piece; `None` at the end of a complete object. An object that ends early is an error.
+    fn next_chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, StoreError>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(key: &str) -> ObjectRef {
+        ObjectRef {
+            bucket: "b".into(),
+            key: key.into(),
+            version_id: None,
+        }
+    }
+
+    #[test]
+    fn the_stamp_of_a_delivered_file_is_read() {
+        // Name from the VPC user guide; 2018-06-20T16:20Z = 1529511600.
+        let key = "AWSLogs/123456789012/vpcflowlogs/us-east-1/2018/06/20/\
+                   123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20180620T1620Z_fe123456.log.gz";
+        assert_eq!(object(key).key_stamp(), Some(1_529_511_600));
+    }
+
+    #[test]
+    fn a_name_without_a_stamp_has_none() {
+        for key in ["a.log.gz", "x_20189920T1620Z_y.log.gz", "x_20180620T1620_y", ""] {
+            assert_eq!(object(key).key_stamp(), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn an_object_is_shown_as_a_uri() {
+        let mut shown = object("a b/c.gz");
+        assert_eq!(shown.to_string(), "s3://b/a b/c.gz");
+        shown.version_id = Some("v1".into());
+        assert_eq!(shown.to_string(), "s3://b/a b/c.gz (version v1)");
+    }
+}

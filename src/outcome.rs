@@ -1,0 +1,211 @@
+//! What can become of a line, a document and an object: the words, the counters and the closed list of reasons.
+//! Every other module speaks of failure in these terms; nothing here knows where a failure came from.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// May the same input succeed later?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Disposition {
+    /// Another attempt may succeed: the message comes back by its visibility timeout.
+    Transient,
+    /// The input will fail again until someone repairs it: it goes to the dead-letter queue at once.
+    Permanent,
+}
+
+impl Disposition {
+    /// The word used in dead letters and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
+/// Why an object, or a line of it, was not indexed. The dotted names are stable: alarms and `redrive` select by
+/// them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The message body is no notification that flowship knows.
+    NotificationMalformed,
+    /// S3 has no such bucket, key or version.
+    ObjectNotFound,
+    /// S3 refuses to hand the object out (policy, KMS key).
+    ObjectAccessDenied,
+    /// The object lies in an archive storage class and must be restored first.
+    ObjectArchived,
+    /// S3 failed, throttled or broke off in the middle of the object.
+    ObjectUnavailable,
+    /// The gzip stream is damaged: bad checksum, bad block, or bytes after its end.
+    DecodeCorruptGzip,
+    /// The gzip stream ends before its trailer.
+    DecodeTruncatedGzip,
+    /// No header line, and not the default format either.
+    FormatUnknown,
+    /// The header line cannot be used: a column name appears twice.
+    FormatInvalid,
+    /// A kind of file that this version does not read (Parquet, Transit Gateway flow logs).
+    FormatUnsupported,
+    /// At least one line cannot be read; all others were indexed.
+    LineMalformed,
+    /// Elasticsearch refused at least one document for good; all others were indexed.
+    BulkRejected,
+    /// Elasticsearch was not reachable, or answered 5xx, until the time was up.
+    BulkUnavailable,
+    /// Elasticsearch answered 429 until the time was up.
+    BulkThrottled,
+    /// Elasticsearch refused the credentials, or they lack a privilege.
+    BulkUnauthorized,
+    /// The index or the cluster is blocked for writes (read-only, flood stage).
+    BulkBlocked,
+    /// Elasticsearch refused for a reason that is not the document's (shard limit, closed or missing index, …).
+    BulkMisconfigured,
+    /// A `_bulk` answer that cannot be matched with what was sent; nothing of it counts as delivered.
+    BulkAnswerInvalid,
+    /// The invocation's time was up before the object was finished.
+    DeadlineExceeded,
+    /// A defect in flowship itself.
+    InternalError,
+}
+
+use Disposition::{Permanent, Transient};
+
+/// The one table of reasons: name and disposition.
+const REASONS: [(Reason, &str, Disposition); 20] = [
+    (Reason::NotificationMalformed, "notification.malformed", Permanent),
+    (Reason::ObjectNotFound, "object.not_found", Permanent),
+    (Reason::ObjectAccessDenied, "object.access_denied", Permanent),
+    (Reason::ObjectArchived, "object.archived", Permanent),
+    (Reason::ObjectUnavailable, "object.unavailable", Transient),
+    (Reason::DecodeCorruptGzip, "decode.corrupt_gzip", Permanent),
+    (Reason::DecodeTruncatedGzip, "decode.truncated_gzip", Permanent),
+    (Reason::FormatUnknown, "format.unknown", Permanent),
+    (Reason::FormatInvalid, "format.invalid", Permanent),
+    (Reason::FormatUnsupported, "format.unsupported", Permanent),
+    (Reason::LineMalformed, "line.malformed", Permanent),
+    (Reason::BulkRejected, "bulk.rejected", Permanent),
+    (Reason::BulkUnavailable, "bulk.unavailable", Transient),
+    (Reason::BulkThrottled, "bulk.throttled", Transient),
+    (Reason::BulkUnauthorized, "bulk.unauthorized", Transient),
+    (Reason::BulkBlocked, "bulk.blocked", Transient),
+    (Reason::BulkMisconfigured, "bulk.misconfigured", Transient),
+    (Reason::BulkAnswerInvalid, "bulk.answer_invalid", Transient),
+    (Reason::DeadlineExceeded, "deadline.exceeded", Transient),
+    (Reason::InternalError, "internal.error", Transient),
+];
+
+impl Reason {
+    /// The stable dotted class, for example `object.not_found`.
+    pub fn as_str(self) -> &'static str {
+        self.row().1
+    }
+
+    /// Whether the same input may succeed later.
+    pub fn disposition(self) -> Disposition {
+        self.row().2
+    }
+
+    /// All reasons, in the order of the stages they come from.
+    pub fn all() -> impl Iterator<Item = Self> {
+        REASONS.iter().map(|row| row.0)
+    }
+
+    fn row(self) -> &'static (Self, &'static str, Disposition) {
+        REASONS
+            .iter()
+            .find(|row| row.0 == self)
+            .expect("every reason has a row in the table")
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why one object failed: the class for machines, one line of detail for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The class.
+    pub reason: Reason,
+    /// One line: where and what. Never a secret, never a whole document.
+    pub detail: String,
+}
+
+impl Failure {
+    /// A failure of this class with its detail.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.detail)
+    }
+}
+
+/// What became of the lines of one object (header and blank lines are not lines). For an object that was read to
+/// its end and answered for, `lines = indexed + duplicate + no_data + refused`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Data lines read.
+    pub lines: u64,
+    /// Documents that Elasticsearch created (201).
+    pub indexed: u64,
+    /// Documents that were there already (409 on `create`).
+    pub duplicate: u64,
+    /// NODATA records, which are counted and by default not indexed.
+    pub no_data: u64,
+    /// Lines that cannot be read, and documents that Elasticsearch refused for good.
+    pub refused: u64,
+}
+
+impl Counts {
+    /// Lines that have a final outcome.
+    pub fn accounted(&self) -> u64 {
+        self.indexed + self.duplicate + self.no_data + self.refused
+    }
+
+    /// Adds another object's counters to these.
+    pub fn add(&mut self, other: &Self) {
+        self.lines += other.lines;
+        self.indexed += other.indexed;
+        self.duplicate += other.duplicate;
+        self.no_data += other.no_data;
+        self.refused += other.refused;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn reason_names_are_unique_and_dotted() {
+        let names: HashSet<_> = Reason::all().map(Reason::as_str).collect();
+        assert_eq!(names.len(), REASONS.len());
+        assert!(names.iter().all(|name| name.split('.').count() == 2));
+    }
+
+    #[test]
+    fn counts_account_for_every_line() {
+        let mut counts = Counts {
+            lines: 5,
+            indexed: 2,
+            duplicate: 1,
+            no_data: 1,
+            refused: 1,
+        };
+        assert_eq!(counts.accounted(), counts.lines);
+        counts.add(&counts.clone());
+        assert_eq!((counts.lines, counts.accounted()), (10, 10));
+    }
+}

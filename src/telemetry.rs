@@ -1,0 +1,45 @@
+//! Structured log lines: JSON on stdout in Lambda (CloudWatch reads it there), plain text on stderr for people.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+
+/// Who reads the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// CloudWatch: one JSON object a line, on stdout.
+    Machine,
+    /// A person at a terminal: text on stderr; stdout is left to data.
+    Person,
+}
+
+/// Starts logging. A filter that cannot be read is replaced by `info`, and said so.
+pub fn init(audience: Audience, filter: &str) {
+    let (parsed, complaint) = match EnvFilter::try_new(filter) {
+        Ok(parsed) => (parsed, None),
+        Err(error) => (EnvFilter::new("info"), Some(error.to_string())),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(parsed);
+    // A second start in the same process (tests) keeps the first one.
+    let started = match audience {
+        Audience::Machine => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init()
+            .is_ok(),
+        Audience::Person => builder
+            .with_target(false)
+            .with_writer(io::stderr)
+            .try_init()
+            .is_ok(),
+    };
+    if let (true, Some(complaint)) = (started, complaint) {
+        tracing::warn!(
+            filter,
+            complaint,
+            "FLOWSHIP_LOG cannot be read, logging at `info`"
+        );
+    }
+}
