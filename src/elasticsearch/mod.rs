@@ -1,1 +1,3 @@
-//! To be written.
+//! Elasticsearch over HTTP: the official client's transport, and what `flowctl setup` installs through it.
+
+pub mod client;
