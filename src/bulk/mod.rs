@@ -1,12 +1,24 @@
 //! Documents → bulk bodies → one verdict per document. Takes index, id and bytes; knows nothing of flows.
 //!
-//! [`Segment`]s (a run of documents of one object) are packed into [`Body`]s; [`deliver`](delivery::deliver) sends a
+//! [`Segment`]s (a run of documents of one object) are packed into [`Body`]s; [`Courier`](delivery::Courier) sends a
 //! body until every document has a [`Verdict`] or the time is up.
 
 use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+use crate::outcome::Failure;
+
+pub mod delivery;
+mod limit;
+#[cfg(test)]
+pub(crate) mod memory;
+mod packing;
+mod response;
+
+pub use limit::BodyLimit;
+pub use packing::{Body, Packer, Segment};
 
 /// An answer to `_bulk`, not yet read.
 #[derive(Clone, Debug)]
@@ -41,4 +53,39 @@ pub trait BulkSink: Send + Sync + 'static {
         gzip: Bytes,
         timeout: Duration,
     ) -> impl Future<Output = Result<BulkAnswer, SendError>> + Send;
+}
+
+/// Elasticsearch refused this document for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Status of the item.
+    pub status: u16,
+    /// Error type, for example `document_parsing_exception`.
+    pub kind: String,
+    /// The server's reason, without the value it quotes.
+    pub reason: String,
+}
+
+/// A refused document, named by what its producer called it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedItem {
+    /// The token given to [`Segment::push`].
+    pub token: u64,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// What became of the documents of one producer in one body: every document is counted exactly once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdicts {
+    /// Created (201).
+    pub delivered: u64,
+    /// Already there (409).
+    pub duplicate: u64,
+    /// Refused for good.
+    pub refused: Vec<RefusedItem>,
+    /// Neither delivered nor refused when the time or the patience was up.
+    pub failed: u64,
+    /// Why the first of the failed ones failed.
+    pub failure: Option<Failure>,
 }

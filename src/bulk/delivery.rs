@@ -1,0 +1,329 @@
+//! One body → one verdict per document. Sends what is still due, reads what became of each item, waits, and sends
+//! the rest again, until nothing is due, the time is up, or trying again makes no sense.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::packing::{Body, Position};
+use super::response::{self, ItemOutcome, Meaning, Retry};
+use super::{BodyLimit, BulkAnswer, BulkSink, Refusal, RefusedItem, Verdicts};
+use crate::deadline::Deadline;
+use crate::outcome::{Failure, Reason};
+
+/// Longest wait is drawn from 0.5 s, 1 s, 2 s, … up to 30 s: short enough to use a gap, long enough to leave a
+/// struggling server alone.
+const BACKOFF_BASE: Duration = Duration::from_millis(500);
+const BACKOFF_CAP: Duration = Duration::from_secs(30);
+
+/// Requests in a row that settle nothing. At 15 s of waiting each on average this outlasts the longest Lambda
+/// invocation (15 min), so there the deadline decides; elsewhere this does.
+const MAX_FRUITLESS_ATTEMPTS: u32 = 60;
+
+/// An answer that cannot be matched with the request, or none at all, may be the body's own fault: a damaged body
+/// is not sent for ever.
+const MAX_INVALID_ANSWERS: u32 = 3;
+
+/// What became of a body: verdicts by producer, and what it took.
+#[derive(Debug, Default)]
+pub struct BodyReport {
+    /// Verdicts by producer.
+    pub verdicts: BTreeMap<usize, Verdicts>,
+    /// `_bulk` requests sent.
+    pub num_requests: u64,
+    /// Bytes of their bodies as sent.
+    pub num_bytes_sent: u64,
+    /// Answers that asked for less (429).
+    pub num_throttles: u64,
+}
+
+impl BodyReport {
+    fn of(&mut self, producer: usize) -> &mut Verdicts {
+        self.verdicts.entry(producer).or_default()
+    }
+}
+
+/// Carries bodies to a sink. Shared by all bodies of an invocation.
+#[derive(Debug)]
+pub struct Courier<S> {
+    sink: S,
+    limit: BodyLimit,
+    request_timeout: Duration,
+}
+
+impl<S: BulkSink> Courier<S> {
+    /// `max_bytes`: largest NDJSON of one request; `request_timeout`: longest wait for one answer.
+    pub fn new(sink: S, max_bytes: usize, request_timeout: Duration) -> Self {
+        Self {
+            sink,
+            limit: BodyLimit::new(max_bytes),
+            request_timeout,
+        }
+    }
+
+    /// Delivers one body. Every item of it is in the report exactly once.
+    pub async fn deliver(&self, body: Body, deadline: Deadline) -> BodyReport {
+        let body = Arc::new(body);
+        let mut report = BodyReport::default();
+        let mut due = body.positions();
+        let mut patience = Patience::default();
+        while !due.is_empty() {
+            if deadline.has_passed() {
+                let failure = patience.last_failure.take().unwrap_or_else(out_of_time);
+                give_up(&body, &due, &failure, &mut report);
+                break;
+            }
+            let (step, num_sent) = self.send_piece(&body, &due, deadline, &mut report).await;
+            match step {
+                Step::Settled { again, retry } => {
+                    patience.progress(num_sent > again.len());
+                    due.splice(..num_sent, again);
+                    if let Some(retry) = retry
+                        && !self.pause(&mut patience, retry, None, deadline).await
+                    {
+                        give_up(&body, &due, &patience.failure(), &mut report);
+                        break;
+                    }
+                }
+                Step::Shrunk => {}
+                Step::Nothing { retry, retry_after } => {
+                    if !self.pause(&mut patience, retry, retry_after, deadline).await {
+                        give_up(&body, &due, &patience.failure(), &mut report);
+                        break;
+                    }
+                }
+                Step::Stopped(failure) => {
+                    give_up(&body, &due, &failure, &mut report);
+                    break;
+                }
+            }
+        }
+        report
+    }
+
+    /// Sends the first due items that fit into one request; says how many they were and what came of it.
+    async fn send_piece(
+        &self,
+        body: &Arc<Body>,
+        due: &[Position],
+        deadline: Deadline,
+        report: &mut BodyReport,
+    ) -> (Step, usize) {
+        let num_sent = body.fitting(due, self.limit.current());
+        let piece = due[..num_sent].to_vec();
+        let gzip = compress(Arc::clone(body), piece).await;
+        let piece = &due[..num_sent];
+        report.num_requests += 1;
+        report.num_bytes_sent += gzip.len() as u64;
+        let answer = self
+            .sink
+            .send_bulk(gzip, deadline.request_timeout(self.request_timeout))
+            .await;
+        let step = match answer {
+            Ok(answer) => self.read(body, piece, &answer, report),
+            Err(error) => {
+                let retry = Retry::new(Reason::BulkUnavailable, error.to_string());
+                Step::Nothing {
+                    retry,
+                    retry_after: None,
+                }
+            }
+        };
+        (step, num_sent)
+    }
+
+    fn read(&self, body: &Body, piece: &[Position], answer: &BulkAnswer, report: &mut BodyReport) -> Step {
+        match response::read(answer, piece.len()) {
+            Meaning::Items(outcomes) => {
+                let (again, retry) = settle(body, piece, outcomes, report);
+                match &retry {
+                    Some(retry) if retry.throttled => {
+                        report.num_throttles += 1;
+                        self.limit.shrink();
+                    }
+                    _ => self.limit.grow(),
+                }
+                Step::Settled { again, retry }
+            }
+            Meaning::TooLarge => self.split(body, piece, report),
+            Meaning::Retry(retry) => {
+                if retry.throttled {
+                    report.num_throttles += 1;
+                    self.limit.shrink();
+                }
+                Step::Nothing {
+                    retry,
+                    retry_after: answer.retry_after,
+                }
+            }
+            Meaning::Stop(failure) => Step::Stopped(failure),
+        }
+    }
+
+    /// 413: less next time. A single document that is too large will never be taken.
+    fn split(&self, body: &Body, piece: &[Position], report: &mut BodyReport) -> Step {
+        if let [position] = piece {
+            let refusal = Refusal {
+                status: 413,
+                kind: "content_too_large".to_owned(),
+                reason: "the document alone is larger than the server takes".to_owned(),
+            };
+            let refused = RefusedItem {
+                token: body.token(*position),
+                refusal,
+            };
+            report.of(body.producer(*position)).refused.push(refused);
+            return Step::Settled {
+                again: Vec::new(),
+                retry: None,
+            };
+        }
+        let num_bytes = piece
+            .iter()
+            .map(|position| body.item_bytes(*position).len())
+            .sum();
+        self.limit.refuse(num_bytes);
+        Step::Shrunk
+    }
+
+    /// Waits before the next attempt. `false`: the time or the patience would be up before it.
+    async fn pause(
+        &self,
+        patience: &mut Patience,
+        retry: Retry,
+        retry_after: Option<Duration>,
+        deadline: Deadline,
+    ) -> bool {
+        let invalid = retry.failure.reason == Reason::BulkAnswerInvalid;
+        if !patience.note_failure(retry.failure, invalid) {
+            return false;
+        }
+        let wait = retry_after.unwrap_or_else(|| backoff(patience.fruitless_attempts, fastrand::f64()));
+        if wait >= deadline.time_left() {
+            return false;
+        }
+        tokio::time::sleep(wait).await;
+        true
+    }
+}
+
+/// What one request came to.
+enum Step {
+    /// Every item sent has an outcome; `again` are those to be sent again.
+    Settled {
+        again: Vec<Position>,
+        retry: Option<Retry>,
+    },
+    /// Too large; the limit is lower now.
+    Shrunk,
+    /// Nothing counts.
+    Nothing {
+        retry: Retry,
+        retry_after: Option<Duration>,
+    },
+    /// Trying again makes no sense now.
+    Stopped(Failure),
+}
+
+/// How long it has been in vain.
+#[derive(Default)]
+struct Patience {
+    fruitless_attempts: u32,
+    invalid_answers: u32,
+    last_failure: Option<Failure>,
+}
+
+impl Patience {
+    fn progress(&mut self, settled_any: bool) {
+        if settled_any {
+            *self = Self {
+                last_failure: self.last_failure.take(),
+                ..Self::default()
+            };
+        }
+    }
+
+    /// `false` when it is enough.
+    fn note_failure(&mut self, failure: Failure, invalid: bool) -> bool {
+        self.last_failure = Some(failure);
+        self.fruitless_attempts += 1;
+        self.invalid_answers += u32::from(invalid);
+        self.fruitless_attempts < MAX_FRUITLESS_ATTEMPTS && self.invalid_answers < MAX_INVALID_ANSWERS
+    }
+
+    fn failure(&self) -> Failure {
+        self.last_failure.clone().unwrap_or_else(out_of_time)
+    }
+}
+
+fn out_of_time() -> Failure {
+    Failure::new(
+        Reason::DeadlineExceeded,
+        "the time was up before the documents could be sent",
+    )
+}
+
+/// Full jitter: anything from nothing to the doubled limit. Source: "Exponential backoff and jitter", AWS
+/// architecture blog. `random` is in 0..1.
+fn backoff(attempt: u32, random: f64) -> Duration {
+    let doublings = attempt.saturating_sub(1).min(16);
+    let limit = BACKOFF_BASE.saturating_mul(1 << doublings).min(BACKOFF_CAP);
+    limit.mul_f64(random)
+}
+
+async fn compress(body: Arc<Body>, piece: Vec<Position>) -> Bytes {
+    let work = tokio::task::spawn_blocking(move || Bytes::from(body.compress(&piece)));
+    match work.await {
+        Ok(gzip) => gzip,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Enters the outcomes into the report; returns the items to be sent again and why.
+fn settle(
+    body: &Body,
+    piece: &[Position],
+    outcomes: Vec<ItemOutcome>,
+    report: &mut BodyReport,
+) -> (Vec<Position>, Option<Retry>) {
+    let mut again = Vec::new();
+    let mut why: Option<Retry> = None;
+    for (position, outcome) in piece.iter().zip(outcomes) {
+        let verdicts = report.of(body.producer(*position));
+        match outcome {
+            ItemOutcome::Delivered => verdicts.delivered += 1,
+            ItemOutcome::Duplicate => verdicts.duplicate += 1,
+            ItemOutcome::Refused(refusal) => {
+                verdicts.refused.push(RefusedItem {
+                    token: body.token(*position),
+                    refusal,
+                });
+            }
+            ItemOutcome::Stop(failure) => {
+                verdicts.failed += 1;
+                verdicts.failure.get_or_insert(failure);
+            }
+            ItemOutcome::Retry(retry) => {
+                again.push(*position);
+                why = Some(match why {
+                    Some(first) if first.throttled || !retry.throttled => first,
+                    _ => retry,
+                });
+            }
+        }
+    }
+    (again, why)
+}
+
+fn give_up(body: &Body, due: &[Position], failure: &Failure, report: &mut BodyReport) {
+    for position in due {
+        let verdicts = report.of(body.producer(*position));
+        verdicts.failed += 1;
+        verdicts.failure.get_or_insert_with(|| failure.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests;
