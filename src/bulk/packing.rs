@@ -26,13 +26,18 @@ struct Item {
 }
 
 impl Segment {
-    /// An empty segment of this producer.
-    pub fn new(producer: usize) -> Self {
+    /// An empty segment of this producer with room for `capacity` bytes.
+    pub fn new(producer: usize, capacity: usize) -> Self {
         Self {
             producer,
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(capacity),
             items: Vec::new(),
         }
+    }
+
+    /// The producer's number.
+    pub fn producer(&self) -> usize {
+        self.producer
     }
 
     /// Appends one item. `write_document` appends the document's JSON, without a line break; `token` comes back with
@@ -98,9 +103,25 @@ impl Body {
         self.segments.iter().map(Segment::num_items).sum()
     }
 
-    fn push(&mut self, segment: Segment) {
+    fn push(&mut self, mut segment: Segment) {
         self.num_bytes += segment.num_bytes();
+        // Many small objects share a body: the room their segments were given must not add up.
+        if segment.bytes.capacity() > 2 * segment.bytes.len() {
+            segment.bytes.shrink_to_fit();
+        }
         self.segments.push(segment);
+    }
+
+    /// The whole body as NDJSON.
+    #[cfg(test)]
+    pub(crate) fn to_ndjson(&self) -> String {
+        let bytes: Vec<u8> = self
+            .segments
+            .iter()
+            .flat_map(|segment| &segment.bytes)
+            .copied()
+            .collect();
+        String::from_utf8(bytes).expect("documents are UTF-8")
     }
 
     /// All items, in order.
@@ -201,7 +222,7 @@ mod tests {
     use std::io::Read;
 
     fn segment(producer: usize, sizes: &[usize], token: &mut u64) -> Segment {
-        let mut segment = Segment::new(producer);
+        let mut segment = Segment::new(producer, 0);
         for size in sizes {
             segment.push("i", "id", *token, |bytes| {
                 bytes.extend(std::iter::repeat_n(b'x', *size));
@@ -219,7 +240,7 @@ mod tests {
 
     #[test]
     fn an_item_is_an_action_line_and_its_document() {
-        let mut segment = Segment::new(0);
+        let mut segment = Segment::new(0, 0);
         segment.push("flowlogs-vpc-2026.11.20", "aW0", 3, |bytes| {
             bytes.extend_from_slice(b"{}");
         });

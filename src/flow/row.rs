@@ -48,6 +48,9 @@ pub enum LineError {
         /// Its value, cut short.
         value: String,
     },
+    /// Neither the record nor its object has a time to file it under.
+    #[error("has neither an end nor a start, and its object has no time either")]
+    NoTime,
     /// A line that was not even read.
     #[error("is {num_bytes} bytes long, at most {max_bytes} are read")]
     TooLong {

@@ -9,7 +9,7 @@ use crate::bulk::{Packer, Segment};
 fn body(producers: &[(usize, std::ops::Range<u64>)]) -> Body {
     let mut packer = Packer::new(usize::MAX);
     for (producer, tokens) in producers {
-        let mut segment = Segment::new(*producer);
+        let mut segment = Segment::new(*producer, 0);
         for token in tokens.clone() {
             let id = format!("{producer}-{token}");
             segment.push("i", &id, token, |bytes| {

@@ -1,0 +1,179 @@
+//! What has become of each object so far, and the report it ends in.
+
+use std::time::{Duration, Instant};
+
+use super::convert::ReadSummary;
+use crate::bulk::Verdicts;
+use crate::bulk::delivery::BodyReport;
+use crate::object::ObjectRef;
+use crate::outcome::{Counts, Disposition, Failure, Reason};
+
+/// What one pass over one object came to.
+#[derive(Clone, Debug)]
+pub struct ObjectReport {
+    /// The object.
+    pub object: ObjectRef,
+    /// What became of its lines.
+    pub counts: Counts,
+    /// Why it is not complete; `None`: every line is accounted for and none was refused.
+    pub failure: Option<Failure>,
+    /// From the start of the pass to the object's last verdict.
+    pub elapsed: Duration,
+}
+
+/// What one pass over some objects came to.
+#[derive(Clone, Debug, Default)]
+pub struct ShipReport {
+    /// One per object, in the order given.
+    pub objects: Vec<ObjectReport>,
+    /// `_bulk` requests sent.
+    pub num_requests: u64,
+    /// Bytes of their bodies as sent.
+    pub num_bytes_sent: u64,
+    /// Answers that asked for less (429).
+    pub num_throttles: u64,
+}
+
+impl ShipReport {
+    /// The counters of all objects together.
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        for report in &self.objects {
+            sum.add(&report.counts);
+        }
+        sum
+    }
+
+    pub(super) fn note_body(&mut self, body: &BodyReport) {
+        self.num_requests += body.num_requests;
+        self.num_bytes_sent += body.num_bytes_sent;
+        self.num_throttles += body.num_throttles;
+    }
+}
+
+/// One object on its way.
+#[derive(Debug)]
+pub(super) struct Progress {
+    object: ObjectRef,
+    started: Instant,
+    last_news: Instant,
+    read: Option<ReadSummary>,
+    verdicts: Verdicts,
+    failure: Option<Failure>,
+}
+
+impl Progress {
+    pub(super) fn new(object: ObjectRef) -> Self {
+        let now = Instant::now();
+        Self {
+            object,
+            started: now,
+            last_news: now,
+            read: None,
+            verdicts: Verdicts::default(),
+            failure: None,
+        }
+    }
+
+    pub(super) fn note_read(&mut self, summary: ReadSummary) {
+        self.last_news = Instant::now();
+        self.read = Some(summary);
+    }
+
+    pub(super) fn note_verdicts(&mut self, verdicts: Verdicts) {
+        self.last_news = Instant::now();
+        let sum = &mut self.verdicts;
+        sum.delivered += verdicts.delivered;
+        sum.duplicate += verdicts.duplicate;
+        sum.refused.extend(verdicts.refused);
+        sum.failed += verdicts.failed;
+        if sum.failure.is_none() {
+            sum.failure = verdicts.failure;
+        }
+    }
+
+    pub(super) fn note_failure(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+
+    /// Only objects that are not finished are out of time.
+    pub(super) fn note_out_of_time(&mut self, failure: &Failure) {
+        let finished = self
+            .read
+            .as_ref()
+            .is_some_and(|read| self.counts(read).accounted() == read.lines);
+        if !finished {
+            self.note_failure(failure.clone());
+        }
+    }
+
+    fn counts(&self, read: &ReadSummary) -> Counts {
+        Counts {
+            lines: read.lines,
+            indexed: self.verdicts.delivered,
+            duplicate: self.verdicts.duplicate,
+            no_data: read.no_data,
+            refused: read.malformed + self.verdicts.refused.len() as u64,
+        }
+    }
+
+    pub(super) fn into_report(mut self) -> ObjectReport {
+        let read = self.read.take().unwrap_or_default();
+        let counts = self.counts(&read);
+        let failure = self.judge(&read, &counts);
+        ObjectReport {
+            object: self.object,
+            counts,
+            failure,
+            elapsed: self.last_news - self.started,
+        }
+    }
+
+    /// What to report when several things went wrong: first what another attempt may mend, because only then are all
+    /// good lines indexed; then what is wrong with the object; then what is wrong with single lines.
+    fn judge(&mut self, read: &ReadSummary, counts: &Counts) -> Option<Failure> {
+        let verdict = self.verdicts.failure.take();
+        let causes = [verdict, read.failure.clone(), self.failure.take()];
+        let transient = |failure: &Failure| failure.reason.disposition() == Disposition::Transient;
+        let mut causes: Vec<Failure> = causes.into_iter().flatten().collect();
+        if let Some(position) = causes.iter().position(transient) {
+            return Some(causes.swap_remove(position));
+        }
+        if let Some(failure) = causes.pop() {
+            return Some(failure);
+        }
+        if counts.accounted() != counts.lines {
+            let detail = format!("{} of {} lines have an outcome", counts.accounted(), counts.lines);
+            return Some(Failure::new(Reason::InternalError, detail));
+        }
+        self.malformed_lines(read).or_else(|| self.refused_documents())
+    }
+
+    fn malformed_lines(&self, read: &ReadSummary) -> Option<Failure> {
+        let (line_number, error) = read.first_malformed.as_ref()?;
+        let also = match self.verdicts.refused.len() {
+            0 => String::new(),
+            refused => format!("; Elasticsearch refused {refused} more"),
+        };
+        let detail = format!(
+            "{} of {} lines: line {line_number} {error}{also}",
+            read.malformed, read.lines
+        );
+        Some(Failure::new(Reason::LineMalformed, detail))
+    }
+
+    fn refused_documents(&self) -> Option<Failure> {
+        // The first by line, whatever the order of the bodies.
+        let first = self.verdicts.refused.iter().min_by_key(|refused| refused.token)?;
+        let refusal = &first.refusal;
+        let detail = format!(
+            "{} documents: line {}: {} {}: {}",
+            self.verdicts.refused.len(),
+            first.token,
+            refusal.status,
+            refusal.kind,
+            refusal.reason
+        );
+        Some(Failure::new(Reason::BulkRejected, detail))
+    }
+}
