@@ -48,13 +48,12 @@ make_folder() {
 
 # take_lock FILE WHAT: one process at a time for WHAT. Whoever held the lock may have deleted FILE with its folder: look again.
 take_lock() {
-  local fd
   while :; do
     make_folder "$(dirname "$1")"
-    exec {fd}>>"$1" || die "cannot write $1"
-    flock -n "$fd" || { say "waiting for another process to finish with $2"; flock "$fd"; }
-    [[ $1 -ef /proc/$BASHPID/fd/$fd ]] && return
-    exec {fd}>&-
+    exec {lock_fd}>>"$1" || die "cannot write $1"
+    flock -n "$lock_fd" || { say "waiting for another process to finish with $2"; flock "$lock_fd"; }
+    [[ $1 -ef /proc/$BASHPID/fd/$lock_fd ]] && return
+    exec {lock_fd}>&-
   done
 }
 
