@@ -113,7 +113,7 @@ give_up() {
   trap '' INT TERM HUP
   [[ -z $job ]] || kill -TERM "$job" 2>/dev/null || true
   abandon
-  fail "interrupted"
+  fail "ended before the start was complete"
   exit "$1"
 }
 catch_signals() {
