@@ -32,6 +32,8 @@ for name in list(os.environ):
     if name.upper() in NOT_OURS or name.startswith(("AWS_", "PROVIDER_OVERRIDE_", "LOCALSTACK_")):
         del os.environ[name]
 os.environ.update(
+    HOME=str(data),                  # caches go with the data, and a user without a home can run it
+    XDG_CACHE_HOME=str(data / "cache"),
     DISABLE_EVENTS="1",              # no telemetry
     SKIP_SSL_CERT_DOWNLOAD="1",      # no certificate download
     DNS_ADDRESS="0",                 # no DNS server (default: 0.0.0.0:53 when run as root with an upstream)
