@@ -86,8 +86,8 @@ end_process() {
   die "process $pid cannot be killed"
 }
 
-# run_detached COMMAND...: becomes COMMAND in a session of its own, so that a Ctrl-C in the caller's terminal does not
-# reach it, and without the caller's open files (a reader of our pipes would wait for the server, a lock would stay taken).
+# run_detached COMMAND...: becomes COMMAND, detached from the caller's terminal, so that a Ctrl-C there does not reach it,
+# and without the caller's open files (a reader of our pipes would wait for the server, a lock would stay taken).
 run_detached() {
   local fd
   for fd in "/proc/$BASHPID/fd"/*; do
