@@ -161,6 +161,11 @@ pub fn process_variables() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Whether this process was started by Lambda, or by something that stands in for it.
+pub fn is_in_lambda() -> bool {
+    process_variables().contains_key("AWS_LAMBDA_RUNTIME_API")
+}
+
 /// Whether the SDK's own variables send S3 calls to another server.
 pub fn has_custom_s3_endpoint() -> bool {
     let variables = process_variables();
@@ -178,6 +183,13 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name)
+    }
+}
+
 /// Every problem that was found, one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -189,7 +201,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, problem) in self.problems.iter().enumerate() {
             let separator = if position == 0 { "" } else { "\n" };
-            write!(f, "{separator}{PREFIX}{}: {}", problem.name, problem.message)?;
+            write!(f, "{separator}{}: {}", problem.variable(), problem.message)?;
         }
         Ok(())
     }

@@ -1,1 +1,92 @@
-//! To be written.
+//! Lambda's SQS event → [`crate::message`] → a partial batch response. The only place that knows Lambda's types.
+//!
+//! The event source mapping must have `ReportBatchItemFailures`: without it Lambda ignores the answer and deletes the
+//! whole batch.
+
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
+use tokio::time::Instant;
+
+use crate::bulk::BulkSink;
+use crate::dead_letter::attribute;
+use crate::deadline::Deadline;
+use crate::message::{Message, Processor};
+use crate::object::ObjectStore;
+use crate::queue::MessageQueue;
+
+/// Answers invocations until the environment is taken down. `margin`: time kept free before an invocation ends.
+pub async fn run<S: ObjectStore, B: BulkSink, Q: MessageQueue>(
+    processor: Processor<S, B, Q>,
+    margin: Duration,
+) -> Result<(), Error> {
+    let processor = &processor;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
+        let LambdaEvent { payload, context } = event;
+        let messages = payload
+            .records
+            .into_iter()
+            .map(message)
+            .collect::<Result<Vec<_>, _>>()?;
+        let deadline = deadline(&context, margin);
+        let report = processor.process(&messages, &context.request_id, deadline).await;
+        let mut response = SqsBatchResponse::default();
+        response.set_failures(report.failed_ids);
+        Ok::<_, Error>(response)
+    }))
+    .await
+}
+
+/// A message without an id cannot be reported as failed: then the whole batch must come back.
+fn message(message: SqsMessage) -> Result<Message, Error> {
+    let receive_count = message
+        .attributes
+        .get("ApproximateReceiveCount")
+        .and_then(|text| text.parse().ok());
+    let hops = message
+        .message_attributes
+        .get(attribute::HOPS)
+        .and_then(|hops| hops.string_value.as_deref());
+    Ok(Message {
+        id: message
+            .message_id
+            .filter(|id| !id.is_empty())
+            .ok_or("the event holds a message without an id")?,
+        body: message.body.unwrap_or_default(),
+        receive_count: receive_count.unwrap_or(1),
+        hops: hops.and_then(|text| text.parse().ok()).unwrap_or_default(),
+    })
+}
+
+fn deadline(context: &Context, margin: Duration) -> Deadline {
+    let time_left = context
+        .deadline()
+        .duration_since(SystemTime::now())
+        .unwrap_or_default();
+    Deadline::new(Instant::now() + time_left, margin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_message_tells_is_read_from_the_event() {
+        let event: SqsEvent = serde_json::from_value(json!({"Records": [
+            {"messageId": "m1", "receiptHandle": "r", "body": "{}",
+             "attributes": {"ApproximateReceiveCount": "3"},
+             "messageAttributes": {"hops": {"stringValue": "2", "dataType": "Number"}}},
+            {"messageId": "m2", "body": "{}", "attributes": {}, "messageAttributes": {}},
+            {"messageId": "", "body": "{}", "attributes": {}, "messageAttributes": {}},
+        ]}))
+        .unwrap();
+        let mut messages = event.records.into_iter().map(message);
+        let first = messages.next().unwrap().unwrap();
+        assert_eq!((first.id.as_str(), first.receive_count, first.hops), ("m1", 3, 2));
+        let second = messages.next().unwrap().unwrap();
+        assert_eq!((second.receive_count, second.hops), (1, 0));
+        assert!(messages.next().unwrap().is_err());
+    }
+}

@@ -1,1 +1,256 @@
-//! To be written.
+//! A message batch → acknowledged, dead-lettered or failed messages.
+//!
+//! A message is acknowledged only when every object that it names is fully accounted for or safely in the dead-letter
+//! queue. Everything else makes it an item failure: it comes back by its visibility timeout.
+
+use jiff::Timestamp;
+
+use crate::bulk::BulkSink;
+use crate::dead_letter::{self, Circumstances};
+use crate::deadline::Deadline;
+use crate::notification::{self, NotifiedObject};
+use crate::object::ObjectStore;
+use crate::outcome::{Counts, Disposition, Failure, Reason};
+use crate::queue::{MessageQueue, OutgoingMessage};
+use crate::ship::{ObjectReport, ShipReport, Shipper};
+
+/// One message of the main queue, as the event source mapping hands it over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The queue's id of the message.
+    pub id: String,
+    /// A notification.
+    pub body: String,
+    /// How often it was received, this time included.
+    pub receive_count: u32,
+    /// How often it was redriven from the dead-letter queue.
+    pub hops: u32,
+}
+
+/// What became of a message batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchReport {
+    /// Ids of the messages that must come back, in the order of the batch.
+    pub failed_ids: Vec<String>,
+    /// Dead letters that were written and confirmed.
+    pub num_dead_letters: u64,
+    /// Records of notifications that asked for nothing.
+    pub num_ignored: u64,
+    /// The counters of all objects.
+    pub counts: Counts,
+}
+
+/// Processes message batches. One per process.
+#[derive(Debug)]
+pub struct Processor<S, B, Q> {
+    shipper: Shipper<S, B>,
+    dead_letters: Q,
+    max_receives: u32,
+}
+
+/// A message whose body was read.
+struct Opened<'a> {
+    message: &'a Message,
+    content: Result<Vec<NotifiedObject>, Failure>,
+}
+
+impl<S: ObjectStore, B: BulkSink, Q: MessageQueue> Processor<S, B, Q> {
+    /// Ships with `shipper`; writes dead letters to `dead_letters`, for transient failures once a message was received
+    /// `max_receives` times.
+    pub fn new(shipper: Shipper<S, B>, dead_letters: Q, max_receives: u32) -> Self {
+        Self {
+            shipper,
+            dead_letters,
+            max_receives,
+        }
+    }
+
+    /// Processes one batch. `request_id` names the invocation in dead letters and logs.
+    pub async fn process(&self, messages: &[Message], request_id: &str, deadline: Deadline) -> BatchReport {
+        let mut batch = BatchReport::default();
+        let opened: Vec<Opened<'_>> = messages.iter().map(|message| open(message, &mut batch)).collect();
+        let objects = opened
+            .iter()
+            .filter_map(|opened| opened.content.as_ref().ok())
+            .flatten();
+        let objects = objects.map(|named| named.object.clone()).collect();
+        let report = self.shipper.ship(objects, deadline).await;
+
+        let mut reports = report.objects.iter();
+        for Opened { message, content } in &opened {
+            let letters = match content {
+                Ok(named) => self.judge(message, named, reports.by_ref().take(named.len()), request_id),
+                Err(failure) => {
+                    tracing::warn!(message_id = message.id, reason = %failure.reason, detail = failure.detail, "message dead-lettered");
+                    Some(vec![dead_letter::for_body(
+                        &message.body,
+                        failure,
+                        &circumstances(message, request_id),
+                    )])
+                }
+            };
+            let settled = match letters {
+                Some(letters) => self.write_dead_letters(message, &letters, &mut batch).await,
+                None => false,
+            };
+            if !settled {
+                batch.failed_ids.push(message.id.clone());
+            }
+        }
+        batch.counts = report.counts();
+        log_invocation(&report, &batch, messages.len(), request_id, deadline);
+        batch
+    }
+
+    /// The dead letters that settle a message, or `None` when it is to come back. A message is decided as a whole: as
+    /// long as it comes back for one object, its other failures wait, or they would be dead-lettered at each return.
+    fn judge<'r>(
+        &self,
+        message: &Message,
+        named: &[NotifiedObject],
+        reports: impl Iterator<Item = &'r ObjectReport>,
+        request_id: &str,
+    ) -> Option<Vec<OutgoingMessage>> {
+        let mut letters = Vec::new();
+        let mut comes_back = false;
+        for (named, report) in named.iter().zip(reports) {
+            let Some(failure) = &report.failure else {
+                log_object(report, message, "indexed");
+                continue;
+            };
+            let is_transient = failure.reason.disposition() == Disposition::Transient;
+            if is_transient && message.receive_count < self.max_receives {
+                log_object(report, message, "comes back");
+                comes_back = true;
+            } else {
+                log_object(report, message, "dead letter");
+                letters.push(dead_letter::for_object(
+                    named,
+                    failure,
+                    &report.counts,
+                    &circumstances(message, request_id),
+                ));
+            }
+        }
+        (!comes_back).then_some(letters)
+    }
+
+    /// `false` when one of them was not confirmed: the message must come back then, and a dead letter that was
+    /// written may be written again, which is visible and harmless.
+    async fn write_dead_letters(
+        &self,
+        message: &Message,
+        letters: &[OutgoingMessage],
+        batch: &mut BatchReport,
+    ) -> bool {
+        for letter in letters {
+            match self.dead_letters.send(letter).await {
+                Ok(()) => batch.num_dead_letters += 1,
+                Err(error) => {
+                    tracing::error!(message_id = message.id, %error, "dead letter not written, the message comes back");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+fn open<'a>(message: &'a Message, batch: &mut BatchReport) -> Opened<'a> {
+    let content = match notification::parse(&message.body) {
+        Ok(notification) => {
+            batch.num_ignored += notification.ignored as u64;
+            Ok(notification.objects)
+        }
+        Err(error) => {
+            let cause = std::error::Error::source(&error)
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
+            Err(Failure::new(
+                Reason::NotificationMalformed,
+                format!("{error}{cause}"),
+            ))
+        }
+    };
+    Opened { message, content }
+}
+
+fn circumstances(message: &Message, request_id: &str) -> Circumstances {
+    Circumstances {
+        attempts: message.receive_count,
+        hops: message.hops,
+        request_id: request_id.to_owned(),
+        failed_at: Timestamp::now(),
+    }
+}
+
+/// One line an object: what became of its lines, and of the object.
+fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
+    let Counts {
+        lines,
+        indexed,
+        duplicate,
+        no_data,
+        refused,
+    } = report.counts;
+    let elapsed_ms = report.elapsed.as_millis();
+    let object = report.object.to_string();
+    let (message_id, attempt) = (&message.id, message.receive_count);
+    match &report.failure {
+        None => tracing::info!(
+            object,
+            lines,
+            indexed,
+            duplicate,
+            no_data,
+            refused,
+            elapsed_ms,
+            message_id,
+            attempt,
+            becomes,
+            "object shipped"
+        ),
+        Some(failure) => tracing::warn!(
+            object, lines, indexed, duplicate, no_data, refused, elapsed_ms, message_id, attempt, becomes,
+            reason = %failure.reason, detail = failure.detail,
+            "object failed"
+        ),
+    }
+}
+
+fn log_invocation(
+    report: &ShipReport,
+    batch: &BatchReport,
+    num_messages: usize,
+    request_id: &str,
+    deadline: Deadline,
+) {
+    let Counts {
+        lines,
+        indexed,
+        duplicate,
+        no_data,
+        refused,
+    } = batch.counts;
+    tracing::info!(
+        request_id,
+        messages = num_messages,
+        failed = batch.failed_ids.len(),
+        dead_lettered = batch.num_dead_letters,
+        ignored = batch.num_ignored,
+        objects = report.objects.len(),
+        lines,
+        indexed,
+        duplicate,
+        no_data,
+        refused,
+        bulk_requests = report.num_requests,
+        bulk_bytes = report.num_bytes_sent,
+        throttles = report.num_throttles,
+        time_left_ms = deadline.time_left().as_millis(),
+        "invocation finished"
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,9 @@ use jiff::tz::TimeZone;
 
 use crate::outcome::{Failure, Reason};
 
+#[cfg(test)]
+pub(crate) mod memory;
+
 /// The decoded name of one object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectRef {

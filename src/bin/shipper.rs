@@ -1,7 +1,79 @@
-//! `shipper`: the Lambda function.
+//! `shipper`: the Lambda function, packaged as `bootstrap`.
 
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
-    ExitCode::FAILURE
+use flowship::aws::{AwsContext, s3::S3Store, secrets, sqs::SqsQueue};
+use flowship::config::{self, ConfigError, Environment, ShipperSettings};
+use flowship::elasticsearch::client::{Client, ClientError};
+use flowship::lambda;
+use flowship::message::Processor;
+use flowship::ship::Shipper;
+use flowship::telemetry::{self, Audience};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    telemetry::init(Audience::Machine, &config::log_filter(&environment));
+    match start(&environment).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.log();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start(environment: &Environment) -> Result<(), StartError> {
+    let settings = ShipperSettings::read(environment)?;
+    if !config::is_in_lambda() {
+        return Err(StartError::NotInLambda);
+    }
+    let aws = AwsContext::load().await;
+    let read_secret = async |arn: &str| secrets::read(&aws, arn).await.map_err(|error| error.to_string());
+    let client = Client::connect(&settings.elasticsearch, read_secret).await?;
+    client.probe().await?;
+    let shipper = Shipper::new(S3Store::new(&aws), client, settings.ship);
+    let processor = Processor::new(
+        shipper,
+        SqsQueue::new(&aws, settings.dlq_url),
+        settings.max_receives,
+    );
+    lambda::run(processor, settings.deadline_margin)
+        .await
+        .map_err(StartError::Runtime)
+}
+
+/// Why the function does not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(
+        "shipper is run by AWS Lambda; to run it here, use `flowctl lambda-local --function <this file>`"
+    )]
+    NotInLambda,
+    #[error("the Lambda runtime ended")]
+    Runtime(#[source] lambda_runtime::Error),
+}
+
+impl StartError {
+    /// One line a problem.
+    fn log(&self) {
+        match self {
+            Self::Config(error) => {
+                for problem in &error.problems {
+                    tracing::error!(
+                        setting = problem.variable(),
+                        "{}: {}",
+                        problem.variable(),
+                        problem.message
+                    );
+                }
+            }
+            Self::Runtime(cause) => tracing::error!(%cause, "{self}"),
+            _ => tracing::error!("{self}"),
+        }
+    }
 }

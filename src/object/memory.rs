@@ -1,0 +1,108 @@
+//! A store in memory, which fails on what it was not given.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::{ObjectBody, ObjectRef, ObjectStore, OpenObject, StoreError};
+
+/// What a stored object does when it is read.
+#[derive(Clone, Debug)]
+enum Content {
+    Whole(Bytes),
+    /// The stream breaks after so many bytes.
+    Cut(Bytes, usize),
+    /// The stream never goes on after so many bytes.
+    Stalled(Bytes, usize),
+    Panic,
+}
+
+/// Objects by bucket and key, shared by clones.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MemoryStore {
+    objects: Arc<Mutex<HashMap<(String, String), Content>>>,
+}
+
+impl MemoryStore {
+    pub(crate) fn put(&self, key: &str, bytes: impl Into<Bytes>) -> ObjectRef {
+        self.insert(key, Content::Whole(bytes.into()))
+    }
+
+    pub(crate) fn put_cut(&self, key: &str, bytes: impl Into<Bytes>, after: usize) -> ObjectRef {
+        self.insert(key, Content::Cut(bytes.into(), after))
+    }
+
+    pub(crate) fn put_stalled(&self, key: &str, bytes: impl Into<Bytes>, after: usize) -> ObjectRef {
+        self.insert(key, Content::Stalled(bytes.into(), after))
+    }
+
+    pub(crate) fn put_panicking(&self, key: &str) -> ObjectRef {
+        self.insert(key, Content::Panic)
+    }
+
+    fn insert(&self, key: &str, content: Content) -> ObjectRef {
+        let object = ObjectRef {
+            bucket: "logs".into(),
+            key: key.into(),
+            version_id: None,
+        };
+        self.objects
+            .lock()
+            .unwrap()
+            .insert((object.bucket.clone(), object.key.clone()), content);
+        object
+    }
+}
+
+impl ObjectStore for MemoryStore {
+    type Body = MemoryBody;
+
+    async fn open(&self, object: &ObjectRef) -> Result<OpenObject<MemoryBody>, StoreError> {
+        let name = (object.bucket.clone(), object.key.clone());
+        let Some(content) = self.objects.lock().unwrap().get(&name).cloned() else {
+            return Err(StoreError::NotFound {
+                object: object.clone(),
+                detail: "NoSuchKey".into(),
+            });
+        };
+        Ok(OpenObject {
+            last_modified: Some(1_418_530_000),
+            body: MemoryBody {
+                object: object.clone(),
+                content,
+                position: 0,
+            },
+        })
+    }
+}
+
+/// The bytes of one object, in chunks of an odd size.
+#[derive(Debug)]
+pub(crate) struct MemoryBody {
+    object: ObjectRef,
+    content: Content,
+    position: usize,
+}
+
+impl ObjectBody for MemoryBody {
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
+        const CHUNK_BYTES: usize = 7919;
+        let (bytes, end) = match &self.content {
+            Content::Whole(bytes) => (bytes, bytes.len()),
+            Content::Cut(bytes, after) | Content::Stalled(bytes, after) => (bytes, *after),
+            Content::Panic => panic!("scripted panic"),
+        };
+        let chunk = bytes.slice(self.position..end.min(self.position + CHUNK_BYTES));
+        self.position += chunk.len();
+        match &self.content {
+            _ if !chunk.is_empty() => Ok(Some(chunk)),
+            Content::Whole(_) => Ok(None),
+            Content::Stalled(..) => std::future::pending().await,
+            _ => Err(StoreError::Unavailable {
+                object: self.object.clone(),
+                detail: "connection reset".into(),
+            }),
+        }
+    }
+}
