@@ -117,8 +117,12 @@ pub(crate) mod tests {
             })
             .collect();
         assert_eq!(in_folder, in_table);
-        for (asset, path) in ASSETS.iter().zip(ASSETS.iter().map(|asset| asset.text)) {
-            assert!(serde_json::from_str::<Value>(path).is_ok(), "{}", asset.name);
+        for asset in &ASSETS {
+            assert!(
+                serde_json::from_str::<Value>(asset.text).is_ok(),
+                "{}",
+                asset.name
+            );
         }
     }
 

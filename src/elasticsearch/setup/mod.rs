@@ -80,7 +80,7 @@ impl fmt::Display for SkipReason {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// A call got no answer.
-    #[error("{verb} {part}: no answer from Elasticsearch")]
+    #[error("{verb} {part} at Elasticsearch")]
     NoAnswer {
         /// What was tried.
         verb: Verb,
@@ -298,7 +298,7 @@ struct Cause {
     #[serde(rename = "type")]
     error_type: String,
     reason: Option<String>,
-    caused_by: Option<Box<Cause>>,
+    caused_by: Option<Box<Self>>,
 }
 
 /// Type, and reason with its causes, of an error answer. What is no answer of Elasticsearch's, as of a proxy, is its

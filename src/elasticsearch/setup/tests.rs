@@ -182,7 +182,7 @@ async fn a_second_run_only_asks() {
 }
 
 #[tokio::test]
-async fn a_server_without_ilm_is_neither_asked_nor_sent_its_other_part() {
+async fn a_server_without_ilm_gets_no_ilm_part() {
     for status in [400, 405, 410] {
         let parts = parts(PREFIX);
         let [policy, settings, mappings, _, template] = parts.as_slice() else {
