@@ -1,1 +1,239 @@
-//! To be written.
+//! The files of `index-templates/` inside the binaries, so that an installation is what the repository shows. Who
+//! sends them to the server, and under which names, is [`crate::elasticsearch::setup`].
+
+/// What the names in the files begin with; `INDEX_PREFIX` replaces it.
+pub const FILE_PREFIX: &str = "flowlogs";
+
+/// What a file installs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Index lifecycle policy.
+    IlmPolicy,
+    /// Component template.
+    ComponentTemplate,
+    /// Index template.
+    IndexTemplate,
+}
+
+/// One file, as `PUT` takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asset {
+    /// What it installs.
+    pub kind: Kind,
+    /// The name it is installed under with the default prefix.
+    pub name: &'static str,
+    /// Whether it means anything to a server without the ILM module, which refuses `index.lifecycle.*`.
+    pub needs_ilm: bool,
+    /// The JSON text.
+    pub text: &'static str,
+}
+
+/// All files in the order of their installation: a part comes after the parts that it names.
+pub const ASSETS: [Asset; 5] = [
+    Asset {
+        kind: Kind::IlmPolicy,
+        name: "flowlogs-vpc",
+        needs_ilm: true,
+        text: include_str!("../index-templates/ilm/flowlogs-vpc.json"),
+    },
+    Asset {
+        kind: Kind::ComponentTemplate,
+        name: "flowlogs-vpc-settings",
+        needs_ilm: false,
+        text: include_str!("../index-templates/component/flowlogs-vpc-settings.json"),
+    },
+    Asset {
+        kind: Kind::ComponentTemplate,
+        name: "flowlogs-vpc-mappings",
+        needs_ilm: false,
+        text: include_str!("../index-templates/component/flowlogs-vpc-mappings.json"),
+    },
+    Asset {
+        kind: Kind::ComponentTemplate,
+        name: "flowlogs-vpc-ilm",
+        needs_ilm: true,
+        text: include_str!("../index-templates/component/flowlogs-vpc-ilm.json"),
+    },
+    Asset {
+        kind: Kind::IndexTemplate,
+        name: "flowlogs-vpc",
+        needs_ilm: false,
+        text: include_str!("../index-templates/index/flowlogs-vpc.json"),
+    },
+];
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::SETTINGS;
+
+    fn parse(kind: Kind, name: &str) -> Value {
+        let asset = ASSETS
+            .iter()
+            .find(|asset| asset.kind == kind && asset.name == name);
+        serde_json::from_str(asset.unwrap().text).unwrap()
+    }
+
+    /// Every mapped field by its dotted name, with its definition; objects are not fields.
+    pub(crate) fn mapped_fields() -> BTreeMap<String, Value> {
+        fn collect(prefix: &str, properties: &Value, fields: &mut BTreeMap<String, Value>) {
+            for (name, definition) in properties.as_object().unwrap() {
+                let name = format!("{prefix}{name}");
+                match definition.get("properties") {
+                    Some(inner) => collect(&format!("{name}."), inner, fields),
+                    None => drop(fields.insert(name, definition.clone())),
+                }
+            }
+        }
+        let component = parse(Kind::ComponentTemplate, "flowlogs-vpc-mappings");
+        let mut fields = BTreeMap::new();
+        collect("", &component["template"]["mappings"]["properties"], &mut fields);
+        fields
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_in_the_table_under_its_own_name() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("index-templates");
+        let mut in_folder = BTreeSet::new();
+        for folder in std::fs::read_dir(&root).unwrap() {
+            for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+                in_folder.insert(file.unwrap().path());
+            }
+        }
+        let in_table: BTreeSet<_> = ASSETS
+            .iter()
+            .map(|asset| {
+                let folder = match asset.kind {
+                    Kind::IlmPolicy => "ilm",
+                    Kind::ComponentTemplate => "component",
+                    Kind::IndexTemplate => "index",
+                };
+                root.join(folder).join(format!("{}.json", asset.name))
+            })
+            .collect();
+        assert_eq!(in_folder, in_table);
+        for asset in &ASSETS {
+            assert!(
+                serde_json::from_str::<Value>(asset.text).is_ok(),
+                "{}",
+                asset.name
+            );
+        }
+    }
+
+    #[test]
+    fn all_parts_carry_one_version() {
+        let versions: BTreeSet<String> = ASSETS
+            .iter()
+            .map(|asset| {
+                let body = parse(asset.kind, asset.name);
+                let meta = match asset.kind {
+                    Kind::IlmPolicy => &body["policy"]["_meta"],
+                    _ => &body["_meta"],
+                };
+                assert_eq!(meta["product"], "flowship", "{}", asset.name);
+                if asset.kind != Kind::IlmPolicy {
+                    assert_eq!(body["version"], meta["version"], "{}", asset.name);
+                }
+                meta["version"].to_string()
+            })
+            .collect();
+        assert_eq!(versions.len(), 1, "{versions:?}");
+    }
+
+    #[test]
+    fn the_index_template_is_composed_of_the_components_and_the_users_hook() {
+        let template = parse(Kind::IndexTemplate, "flowlogs-vpc");
+        let mut components: Vec<&str> = ASSETS
+            .iter()
+            .filter(|asset| asset.kind == Kind::ComponentTemplate)
+            .map(|asset| asset.name)
+            .collect();
+        components.push("flowlogs-vpc-custom");
+        assert_eq!(template["composed_of"], json!(components));
+
+        let may_be_missing: Vec<&str> = ASSETS
+            .iter()
+            .filter(|asset| asset.kind == Kind::ComponentTemplate && asset.needs_ilm)
+            .map(|asset| asset.name)
+            .chain(["flowlogs-vpc-custom"])
+            .collect();
+        assert_eq!(
+            template["ignore_missing_component_templates"],
+            json!(may_be_missing)
+        );
+        assert_eq!(template["index_patterns"], json!(["flowlogs-vpc-*"]));
+        assert_eq!(template["priority"], 200);
+        assert_eq!(template["allow_auto_create"], true);
+    }
+
+    #[test]
+    fn only_the_ilm_parts_speak_of_lifecycles_and_they_name_the_policy() {
+        for asset in ASSETS.iter().filter(|asset| !asset.needs_ilm) {
+            assert!(!asset.text.contains("lifecycle"), "{}", asset.name);
+        }
+        let component = parse(Kind::ComponentTemplate, "flowlogs-vpc-ilm");
+        let lifecycle = &component["template"]["settings"]["index"]["lifecycle"];
+        let policy = ASSETS.iter().find(|asset| asset.kind == Kind::IlmPolicy).unwrap();
+        assert_eq!(lifecycle["name"], policy.name);
+        // Age counts from the date in the index's name, also after a backfill.
+        assert_eq!(lifecycle["parse_origination_date"], true);
+        assert!(!policy.text.contains("rollover"));
+    }
+
+    #[test]
+    fn no_index_is_sorted() {
+        for asset in &ASSETS {
+            assert!(!asset.text.contains("sort"), "{}", asset.name);
+        }
+    }
+
+    #[test]
+    fn aliases_and_copies_point_to_mapped_fields() {
+        let fields = mapped_fields();
+        for (name, definition) in &fields {
+            if definition["type"] == "alias" {
+                let target = definition["path"].as_str().unwrap();
+                let target_type = &fields[target]["type"];
+                assert_ne!(target_type, "alias", "{name}: an alias of an alias is refused");
+            }
+            if let Some(target) = definition.get("copy_to") {
+                // A copy to an alias is accepted in the mapping and refused with every document.
+                let target_type = &fields[target.as_str().unwrap()]["type"];
+                assert_eq!(target_type, &definition["type"], "{name}");
+            }
+            if definition["type"] == "keyword" {
+                assert_eq!(definition["ignore_above"], 1024, "{name}");
+            }
+        }
+        let settings = parse(Kind::ComponentTemplate, "flowlogs-vpc-settings");
+        let searched = &settings["template"]["settings"]["index"]["query"]["default_field"];
+        for name in searched.as_array().unwrap() {
+            assert!(fields.contains_key(name.as_str().unwrap()), "{name}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_stored_and_not_mapped() {
+        let component = parse(Kind::ComponentTemplate, "flowlogs-vpc-mappings");
+        assert_eq!(component["template"]["mappings"]["dynamic"], false);
+    }
+
+    #[test]
+    fn the_names_begin_with_the_default_of_the_prefix() {
+        let default = SETTINGS
+            .iter()
+            .find(|setting| setting.name == "INDEX_PREFIX")
+            .unwrap()
+            .default;
+        assert_eq!(default, Some(FILE_PREFIX));
+        for asset in &ASSETS {
+            assert!(asset.name.starts_with("flowlogs-"), "{}", asset.name);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! A file of [`crate::assets`] → what is sent: the names of an installation with another prefix than the files have.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::assets::{ASSETS, Asset, FILE_PREFIX, Kind};
+
+/// One thing to install: a name and a body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name on the server.
+    pub name: String,
+    /// The body of the `PUT`.
+    pub body: Value,
+    /// Whether a server without ILM does without it.
+    pub needs_ilm: bool,
+}
+
+/// Everything that an installation consists of, in the order of installation.
+pub fn parts(prefix: &str) -> Vec<Part> {
+    ASSETS.iter().map(|asset| Part::new(asset, prefix)).collect()
+}
+
+impl Part {
+    fn new(asset: &Asset, prefix: &str) -> Self {
+        let mut body: Value = serde_json::from_str(asset.text).expect("a test parses every asset");
+        for pointer in asset.kind.names_in_body() {
+            match body.pointer_mut(pointer) {
+                Some(Value::String(name)) => *name = rename(name, prefix),
+                Some(Value::Array(names)) => {
+                    for name in names {
+                        if let Value::String(name) = name {
+                            *name = rename(name, prefix);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Self {
+            kind: asset.kind,
+            name: rename(asset.name, prefix),
+            body,
+            needs_ilm: asset.needs_ilm,
+        }
+    }
+
+    /// The path of its `GET` and `PUT`.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.kind.api(), self.name)
+    }
+
+    /// Its body out of the answer to a `GET` of it; `None` when the answer has another shape.
+    pub(super) fn body_in<'a>(&self, answer: &'a Value) -> Option<&'a Value> {
+        let (list, item) = match self.kind {
+            // A policy comes with version, date and users beside it; the name is the key.
+            Kind::IlmPolicy => return answer.get(&self.name),
+            Kind::ComponentTemplate => ("component_templates", "component_template"),
+            Kind::IndexTemplate => ("index_templates", "index_template"),
+        };
+        answer
+            .get(list)?
+            .as_array()?
+            .iter()
+            .find(|found| found["name"] == self.name.as_str())?
+            .get(item)
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+impl Kind {
+    const fn api(self) -> &'static str {
+        match self {
+            Self::IlmPolicy => "_ilm/policy",
+            Self::ComponentTemplate => "_component_template",
+            Self::IndexTemplate => "_index_template",
+        }
+    }
+
+    /// The cluster privilege that reads and writes it.
+    pub(super) const fn privilege(self) -> &'static str {
+        match self {
+            Self::IlmPolicy => "manage_ilm",
+            Self::ComponentTemplate | Self::IndexTemplate => "manage_index_templates",
+        }
+    }
+
+    /// One word for programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::IlmPolicy => "ilm_policy",
+            Self::ComponentTemplate => "component_template",
+            Self::IndexTemplate => "index_template",
+        }
+    }
+
+    /// Where names of ours, or lists of them, stand in a body.
+    const fn names_in_body(self) -> &'static [&'static str] {
+        match self {
+            Self::IlmPolicy => &[],
+            Self::ComponentTemplate => &["/template/settings/index/lifecycle/name"],
+            Self::IndexTemplate => &[
+                "/index_patterns",
+                "/composed_of",
+                "/ignore_missing_component_templates",
+            ],
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::IlmPolicy => "ILM policy",
+            Self::ComponentTemplate => "component template",
+            Self::IndexTemplate => "index template",
+        })
+    }
+}
+
+fn rename(name: &str, prefix: &str) -> String {
+    let own = name
+        .strip_prefix(FILE_PREFIX)
+        .filter(|rest| rest.starts_with('-'));
+    match own {
+        Some(rest) => format!("{prefix}{rest}"),
+        None => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn strings(value: &Value) -> Vec<&str> {
+        match value {
+            Value::String(text) => vec![text],
+            Value::Array(items) => items.iter().flat_map(strings).collect(),
+            Value::Object(fields) => fields.values().flat_map(strings).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_default_prefix_changes_nothing() {
+        for (part, asset) in parts(FILE_PREFIX).iter().zip(&ASSETS) {
+            assert_eq!(part.name, asset.name);
+            assert_eq!(part.body, serde_json::from_str::<Value>(asset.text).unwrap());
+        }
+    }
+
+    #[test]
+    fn another_prefix_renames_every_part_and_every_mention() {
+        let parts = parts("net.flows-eu");
+        for part in &parts {
+            assert!(part.name.starts_with("net.flows-eu-vpc"), "{part}");
+            let left = strings(&part.body)
+                .into_iter()
+                .find(|text| text.starts_with(FILE_PREFIX));
+            assert_eq!(left, None, "{part}");
+        }
+        let [_, _, _, ilm, template] = parts.as_slice() else {
+            panic!("five parts");
+        };
+        assert_eq!(
+            ilm.body["template"]["settings"]["index"]["lifecycle"]["name"],
+            "net.flows-eu-vpc"
+        );
+        assert_eq!(template.body["index_patterns"], json!(["net.flows-eu-vpc-*"]));
+        assert_eq!(template.body["composed_of"][3], "net.flows-eu-vpc-custom");
+        assert_eq!(template.path(), "_index_template/net.flows-eu-vpc");
+    }
+
+    #[test]
+    fn a_prefix_changes_names_only() {
+        // As a text, `aws` stands in the mappings many times.
+        let (after, before) = (parts("aws"), parts(FILE_PREFIX));
+        for position in [1, 2] {
+            assert_eq!(after[position].body, before[position].body);
+        }
+    }
+}

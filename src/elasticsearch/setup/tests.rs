@@ -1,0 +1,361 @@
+//! Against a scripted server: every call must be the next of the script. The answers have the shapes of real ones of
+//! Elasticsearch 8.19.8 (templates, refusals) and of Elastic's page "Get lifecycle policy API" (policies).
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::config::{Credentials, ElasticsearchSettings};
+
+struct Call {
+    method: Method,
+    path: String,
+    status: u16,
+    answer: String,
+    body: Option<Value>,
+}
+
+fn get(path: &str, status: u16, answer: &Value) -> Call {
+    Call {
+        method: Method::GET,
+        path: format!("/{path}"),
+        status,
+        answer: answer.to_string(),
+        body: None,
+    }
+}
+
+/// A `PUT` of the part, with the answer "done".
+fn put(part: &Part) -> Call {
+    Call {
+        method: Method::PUT,
+        path: format!("/{}", part.path()),
+        status: 200,
+        answer: json!({"acknowledged": true}).to_string(),
+        body: Some(part.body.clone()),
+    }
+}
+
+struct Script {
+    calls: Arc<Mutex<VecDeque<Call>>>,
+    surprises: Arc<Mutex<Vec<String>>>,
+    client: Client,
+}
+
+impl Script {
+    async fn start(calls: Vec<Call>) -> Self {
+        let calls = Arc::new(Mutex::new(VecDeque::from(calls)));
+        let surprises = Arc::new(Mutex::new(Vec::new()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let shared = (Arc::clone(&calls), Arc::clone(&surprises));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let shared = shared.clone();
+                let service = service_fn(move |request| answer(shared.clone(), request));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        let settings = ElasticsearchSettings {
+            urls: vec![url.parse().unwrap()],
+            credentials: Credentials::Anonymous,
+            ca_file: None,
+        };
+        let client = Client::connect(&settings, async |_| Err(String::new())).await;
+        Self {
+            calls,
+            surprises,
+            client: client.unwrap(),
+        }
+    }
+
+    /// Every call of the script was made, and no other.
+    fn finish(&self) {
+        assert_eq!(*self.surprises.lock().unwrap(), Vec::<String>::new());
+        let left: Vec<String> = self
+            .calls
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|call| format!("{} {}", call.method, call.path))
+            .collect();
+        assert_eq!(left, Vec::<String>::new());
+    }
+}
+
+type Shared = (Arc<Mutex<VecDeque<Call>>>, Arc<Mutex<Vec<String>>>);
+
+async fn answer(
+    (calls, surprises): Shared,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let made = format!("{} {}", request.method(), request.uri().path());
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let body: Option<Value> = serde_json::from_slice(&body).ok();
+    let next = calls.lock().unwrap().pop_front();
+    let (status, answer) = match next {
+        Some(call) if made == format!("{} {}", call.method, call.path) && body == call.body => {
+            (call.status, call.answer)
+        }
+        _ => {
+            surprises.lock().unwrap().push(format!("{made} {body:?}"));
+            (599, "not scripted".to_owned())
+        }
+    };
+    let response = Response::builder().status(status).body(answer.into());
+    Ok(response.unwrap())
+}
+
+const PREFIX: &str = "flowlogs";
+
+fn no_handler() -> Value {
+    json!({"error": "no handler found for uri [/_ilm/policy/flowlogs-vpc] and method [GET]"})
+}
+
+fn not_found() -> Value {
+    json!({"error": {"type": "resource_not_found_exception", "reason": "not found"}, "status": 404})
+}
+
+fn forbidden() -> Value {
+    json!({"error": {"type": "security_exception", "reason": "action [x] is unauthorized for user [y]"}, "status": 403})
+}
+
+/// What a server answers that has the part as it is.
+fn held(part: &Part) -> Value {
+    let (name, mut body) = (&part.name, part.body.clone());
+    match part.kind {
+        Kind::IlmPolicy => {
+            body["version"] = json!(3);
+            body["modified_date"] = json!("2026-11-20T03:10:00.000Z");
+            body["in_use_by"] = json!({"indices": [], "data_streams": [], "composable_templates": [name]});
+            json!({name: body})
+        }
+        Kind::ComponentTemplate => {
+            json!({"component_templates": [{"name": name, "component_template": body}]})
+        }
+        Kind::IndexTemplate => json!({"index_templates": [{"name": name, "index_template": body}]}),
+    }
+}
+
+fn actions(plan: &Plan) -> Vec<Action> {
+    plan.steps.iter().map(|step| step.action).collect()
+}
+
+#[tokio::test]
+async fn an_empty_server_gets_everything_in_order() {
+    let parts = parts(PREFIX);
+    let mut calls: Vec<Call> = parts
+        .iter()
+        .map(|part| get(&part.path(), 404, &not_found()))
+        .collect();
+    calls.extend(parts.iter().map(put));
+    let server = Script::start(calls).await;
+    let plan = plan(&server.client, PREFIX, false).await.unwrap();
+    assert!(plan.has_ilm);
+    assert_eq!(actions(&plan), [Action::Create; 5]);
+    apply(&server.client, &plan).await.unwrap();
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_second_run_only_asks() {
+    let calls = parts(PREFIX)
+        .iter()
+        .map(|part| get(&part.path(), 200, &held(part)))
+        .collect();
+    let server = Script::start(calls).await;
+    let plan = plan(&server.client, PREFIX, false).await.unwrap();
+    assert_eq!(actions(&plan), [Action::Leave; 5]);
+    apply(&server.client, &plan).await.unwrap();
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_server_without_ilm_gets_no_ilm_part() {
+    for status in [400, 405, 410] {
+        let parts = parts(PREFIX);
+        let [policy, settings, mappings, _, template] = parts.as_slice() else {
+            panic!("five parts");
+        };
+        let server = Script::start(vec![
+            get(&policy.path(), status, &no_handler()),
+            get(&settings.path(), 404, &not_found()),
+            get(&mappings.path(), 404, &not_found()),
+            get(&template.path(), 404, &not_found()),
+            put(settings),
+            put(mappings),
+            put(template),
+        ])
+        .await;
+        let plan = plan(&server.client, PREFIX, false).await.unwrap();
+        assert!(!plan.has_ilm);
+        let skip = Action::Skip(SkipReason::NoIlm);
+        assert_eq!(
+            actions(&plan),
+            [skip, Action::Create, Action::Create, skip, Action::Create]
+        );
+        apply(&server.client, &plan).await.unwrap();
+        server.finish();
+    }
+}
+
+/// A server on which somebody keeps flows for three years and refreshes less often.
+fn changed_by_hand() -> Vec<Call> {
+    parts(PREFIX)
+        .iter()
+        .enumerate()
+        .map(|(position, part)| {
+            let mut part = part.clone();
+            match position {
+                0 => part.body["policy"]["phases"]["delete"]["min_age"] = json!("1100d"),
+                1 => part.body["template"]["settings"]["index"]["refresh_interval"] = json!("60s"),
+                _ => {}
+            }
+            get(&part.path(), 200, &held(&part))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn what_was_changed_by_hand_is_set_back_but_not_the_retention() {
+    let mut calls = changed_by_hand();
+    calls.push(put(&parts(PREFIX)[1]));
+    let server = Script::start(calls).await;
+    let plan = plan(&server.client, PREFIX, false).await.unwrap();
+    let [policy, settings, rest @ ..] = plan.steps.as_slice() else {
+        panic!("five steps");
+    };
+    assert_eq!(policy.action, Action::Skip(SkipReason::PolicyKept));
+    assert_eq!(
+        policy.differences[0].to_string(),
+        "phases.delete.min_age: 1100d → 400d"
+    );
+    assert_eq!(settings.action, Action::Change);
+    assert_eq!(
+        settings.differences[0].to_string(),
+        "settings.index.refresh_interval: 60s → 30s"
+    );
+    assert!(rest.iter().all(|step| step.action == Action::Leave));
+    apply(&server.client, &plan).await.unwrap();
+    server.finish();
+}
+
+#[tokio::test]
+async fn the_retention_is_set_back_on_request() {
+    let server = Script::start(changed_by_hand()).await;
+    let plan = plan(&server.client, PREFIX, true).await.unwrap();
+    assert_eq!(plan.steps[0].action, Action::Change);
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_tells_the_place_and_the_next_run_goes_on() {
+    let parts = parts(PREFIX);
+    let mut calls: Vec<Call> = parts
+        .iter()
+        .map(|part| get(&part.path(), 404, &not_found()))
+        .collect();
+    calls.extend([
+        put(&parts[0]),
+        Call {
+            status: 400,
+            answer: json!({"error": {
+                "type": "illegal_argument_exception", "reason": "updating component template\nresults in invalid template",
+                "caused_by": {"type": "x", "reason": "unknown setting [index.codecc]"},
+            }, "status": 400})
+            .to_string(),
+            ..put(&parts[1])
+        },
+    ]);
+    let server = Script::start(calls).await;
+    let first = plan(&server.client, PREFIX, false).await.unwrap();
+    let stopped = apply(&server.client, &first).await.unwrap_err();
+    assert_eq!(stopped.position, 1);
+    insta::assert_snapshot!(stopped.error, @"installing component template flowlogs-vpc-settings: Elasticsearch answers 400 illegal_argument_exception: updating component template results in invalid template: unknown setting [index.codecc]");
+    server.finish();
+
+    let mut calls: Vec<Call> = parts
+        .iter()
+        .map(|part| get(&part.path(), 404, &not_found()))
+        .collect();
+    calls[0] = get(&parts[0].path(), 200, &held(&parts[0]));
+    calls.extend(parts[1..].iter().map(put));
+    let server = Script::start(calls).await;
+    let second = plan(&server.client, PREFIX, false).await.unwrap();
+    assert_eq!(second.steps[0].action, Action::Leave);
+    apply(&server.client, &second).await.unwrap();
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_missing_privilege_is_named() {
+    let parts = parts(PREFIX);
+    let server = Script::start(vec![get(&parts[0].path(), 403, &forbidden())]).await;
+    let error = plan(&server.client, PREFIX, false).await.unwrap_err();
+    insta::assert_snapshot!(error, @"reading ILM policy flowlogs-vpc: not allowed (403): the user or API key needs the cluster privilege `manage_ilm`");
+    server.finish();
+
+    let server = Script::start(vec![
+        get(&parts[0].path(), 400, &no_handler()),
+        get(&parts[1].path(), 403, &forbidden()),
+    ])
+    .await;
+    let error = plan(&server.client, PREFIX, false).await.unwrap_err();
+    insta::assert_snapshot!(error, @"reading component template flowlogs-vpc-settings: not allowed (403): the user or API key needs the cluster privilege `manage_index_templates`");
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_blocked_cluster_is_not_a_missing_privilege() {
+    let path = parts(PREFIX)[0].path();
+    let blocked = json!({"error": {"type": "cluster_block_exception", "reason": "blocked by: [FORBIDDEN/6/cluster read-only (api)];"}, "status": 403});
+    let server = Script::start(vec![get(&path, 403, &blocked)]).await;
+    let error = plan(&server.client, PREFIX, false).await.unwrap_err();
+    insta::assert_snapshot!(error, @"reading ILM policy flowlogs-vpc: Elasticsearch answers 403 cluster_block_exception: blocked by: [FORBIDDEN/6/cluster read-only (api)];");
+}
+
+#[tokio::test]
+async fn answers_of_something_else_are_errors() {
+    let path = parts(PREFIX)[0].path();
+    let mut page = get(&path, 200, &json!(null));
+    page.answer = "<html>".to_owned();
+    let mut bad_gateway = get(&path, 502, &json!(null));
+    bad_gateway.answer = "<html>\n bad gateway".to_owned();
+    for (call, wanted) in [
+        (
+            page,
+            "the answer is not that of Elasticsearch: expected value at line 1 column 1",
+        ),
+        (
+            get(&path, 200, &json!({})),
+            "the answer is not that of Elasticsearch: it does not hold what was asked for",
+        ),
+        (bad_gateway, "Elasticsearch answers 502 -: <html> bad gateway"),
+    ] {
+        let server = Script::start(vec![call]).await;
+        let error = plan(&server.client, PREFIX, false).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("reading ILM policy flowlogs-vpc: {wanted}")
+        );
+    }
+}
+
+#[test]
+fn a_long_refusal_is_cut() {
+    let body = json!({"error": "ä".repeat(2 * MAX_REASON)}).to_string();
+    let (_, reason) = read_error(body.as_bytes());
+    assert_eq!(reason.chars().count(), MAX_REASON + 1);
+    assert!(reason.ends_with('…'));
+}

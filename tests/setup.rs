@@ -1,0 +1,204 @@
+//! `flowctl setup` against a real server: what it installs is found again, set back, and does what the templates
+//! promise. Each test takes its own prefix, so they may share a server.
+
+use flowship::elasticsearch::client::Client;
+use flowship::elasticsearch::setup::{self, Action, SetupError, SkipReason};
+use serde_json::{Value, json};
+
+async fn get(client: &Client, path: &str) -> Value {
+    let answer = client.get(path).await.unwrap();
+    assert_eq!(answer.status, 200, "{path}: {:?}", answer.body);
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+async fn search(client: &Client, index: &str, body: &Value) -> Value {
+    let answer = client
+        .post(&format!("{index}/_search"), body.to_string())
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 200, "{body}: {:?}", answer.body);
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+async fn install(client: &Client, prefix: &str) {
+    let plan = setup::plan(client, prefix, false).await.unwrap();
+    setup::apply(client, &plan).await.unwrap();
+}
+
+/// Also that the ILM parts are left out exactly where the server has no ILM, as the servers of the tests have not.
+pub(crate) async fn a_second_run_finds_everything_unchanged(client: &Client, prefix: &str) {
+    let first = setup::plan(client, prefix, false).await.unwrap();
+    for step in &first.steps {
+        let wanted = match step.part.needs_ilm && !first.has_ilm {
+            true => Action::Skip(SkipReason::NoIlm),
+            false => Action::Create,
+        };
+        assert_eq!(step.action, wanted, "{}", step.part);
+    }
+    // Planning alone changes nothing.
+    let template = client
+        .get(&format!("_index_template/{prefix}-vpc"))
+        .await
+        .unwrap();
+    assert_eq!(template.status, 404);
+
+    setup::apply(client, &first).await.unwrap();
+    let second = setup::plan(client, prefix, false).await.unwrap();
+    for step in &second.steps {
+        assert!(
+            !matches!(step.action, Action::Create | Action::Change),
+            "{}: {:?}",
+            step.part,
+            step.differences
+        );
+    }
+}
+
+pub(crate) async fn a_setting_changed_by_hand_is_shown_and_set_back(client: &Client, prefix: &str) {
+    install(client, prefix).await;
+    let path = format!("_component_template/{prefix}-vpc-settings");
+    let parts = setup::parts(prefix);
+    let settings = parts.iter().find(|part| part.path() == path).unwrap();
+    let mut body = settings.body.clone();
+    body["template"]["settings"]["index"]["refresh_interval"] = json!("5s");
+    assert_eq!(client.put(&path, body.to_string()).await.unwrap().status, 200);
+
+    let plan = setup::plan(client, prefix, false).await.unwrap();
+    let changed: Vec<String> = plan
+        .steps
+        .iter()
+        .filter(|step| step.action == Action::Change)
+        .flat_map(|step| &step.differences)
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(changed, ["settings.index.refresh_interval: 5s → 30s"]);
+    setup::apply(client, &plan).await.unwrap();
+    let settings = get(client, &path).await;
+    let index = &settings["component_templates"][0]["component_template"]["template"]["settings"]["index"];
+    assert_eq!(index["refresh_interval"], "30s");
+}
+
+/// A document with every field of this version, found under every name and in every way that is promised.
+pub(crate) async fn a_document_is_found_under_all_its_names(client: &Client, prefix: &str) {
+    install(client, prefix).await;
+    let index = format!("{prefix}-vpc-2026.11.20");
+    let document = |source: &str, bytes: u64, second: u32| {
+        json!({
+            "@timestamp": format!("2026-11-20T03:10:{second:02}Z"),
+            "ecs": {"version": "8.11.0"},
+            "event": {
+                "kind": "event", "category": ["network"], "type": ["connection", "denied"], "action": "REJECT",
+                "outcome": "failure", "dataset": "aws.vpcflow", "start": "2026-11-20T03:09:00Z",
+                "duration": 60_000_000_000_u64,
+            },
+            "cloud": {"provider": "aws", "account": {"id": "123456789012"}},
+            "source": {"ip": source, "port": 49152, "bytes": bytes, "packets": 3},
+            "destination": {"ip": "2001:db8::5", "port": 443},
+            "network": {"transport": "tcp", "iana_number": "6", "type": "ipv4"},
+            "aws": {"vpcflow": {
+                "version": "2", "interface_id": "eni-0a1b2c3d", "log_status": "OK", "brand_new_field": "kept",
+            }},
+        })
+    };
+    let documents = [document("10.2.3.4", 1000, 1), document("192.0.2.7", 500, 59)];
+    let mut body = String::new();
+    for (number, document) in documents.iter().enumerate() {
+        body.push_str(&json!({"create": {"_index": index, "_id": format!("id-{number}")}}).to_string());
+        body.push('\n');
+        body.push_str(&document.to_string());
+        body.push('\n');
+    }
+    let answer = client.post("_bulk?refresh=true", body).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer["errors"], false, "{answer}");
+
+    let queries = [
+        (json!({"term": {"aws.vpcflow.action": "REJECT"}}), 2),
+        (json!({"term": {"aws.vpcflow.account_id": "123456789012"}}), 2),
+        (
+            json!({"range": {"event.end": {"gte": "2026-11-20T03:10:30Z"}}}),
+            1,
+        ),
+        (json!({"range": {"network.bytes": {"gt": 999}}}), 1),
+        (json!({"term": {"network.packets": 3}}), 2),
+        (json!({"term": {"related.ip": "10.0.0.0/8"}}), 1),
+        (json!({"term": {"related.ip": "2001:db8::/32"}}), 2),
+        (json!({"term": {"destination.ip": "2001:db8:0:0::5"}}), 2),
+        (json!({"term": {"event.type": "denied"}}), 2),
+        // Unknown columns are kept, and cost the index nothing.
+        (json!({"exists": {"field": "aws.vpcflow.brand_new_field"}}), 0),
+        // Free text: words and addresses, in both languages of the search bar.
+        (json!({"query_string": {"query": "10.2.3.4"}}), 1),
+        (json!({"query_string": {"query": "\"eni-0a1b2c3d\""}}), 2),
+        (json!({"query_string": {"query": "REJECT AND 192.0.2.7"}}), 1),
+        (
+            json!({"multi_match": {"query": "192.0.2.7", "lenient": true}}),
+            1,
+        ),
+        (
+            json!({"multi_match": {"query": "eni-0a1b2c3d", "lenient": true}}),
+            2,
+        ),
+    ];
+    for (query, hits) in queries {
+        let found = search(client, &index, &json!({"query": query})).await;
+        assert_eq!(found["hits"]["total"]["value"], hits, "{query}");
+    }
+    let found = search(
+        client,
+        &index,
+        &json!({
+            "size": 1, "sort": [{"event.end": "desc"}], "fields": ["network.bytes", "event.end", "related.ip"],
+            "aggs": {
+                "bytes": {"sum": {"field": "network.bytes"}},
+                "minutes": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1m"}},
+                "talkers": {"terms": {"field": "related.ip"}},
+            },
+        }),
+    )
+    .await;
+    assert_eq!(found["aggregations"]["bytes"]["value"], 1500.0);
+    assert_eq!(found["aggregations"]["minutes"]["buckets"][0]["doc_count"], 2);
+    assert_eq!(found["aggregations"]["talkers"]["buckets"][0]["key"], "2001:db8::5");
+    let hit = &found["hits"]["hits"][0];
+    assert_eq!(hit["fields"]["network.bytes"], json!([500]));
+    assert_eq!(hit["fields"]["event.end"], json!(["2026-11-20T03:10:59.000Z"]));
+    assert_eq!(hit["_source"], documents[1]);
+
+    let settings = get(client, &format!("{index}/_settings")).await;
+    let settings = &settings[index.as_str()]["settings"]["index"];
+    assert_eq!(settings["codec"], "best_compression");
+    assert_eq!(settings["refresh_interval"], "30s");
+    assert_eq!(settings.get("sort"), None);
+}
+
+/// The user's hook wins over what is installed, and setup leaves it alone.
+pub(crate) async fn the_custom_component_overrides(client: &Client, prefix: &str) {
+    install(client, prefix).await;
+    let hook = json!({"template": {"settings": {"index": {"number_of_replicas": 0}}}});
+    let path = format!("_component_template/{prefix}-vpc-custom");
+    assert_eq!(client.put(&path, hook.to_string()).await.unwrap().status, 200);
+    install(client, prefix).await;
+
+    let index = format!("{prefix}-vpc-2026.11.21");
+    assert_eq!(client.put(&index, "{}").await.unwrap().status, 200);
+    let settings = get(client, &format!("{index}/_settings")).await;
+    let replicas = &settings[index.as_str()]["settings"]["index"]["number_of_replicas"];
+    assert_eq!(replicas, "0");
+}
+
+/// `client` is a user without cluster privileges.
+pub(crate) async fn a_missing_privilege_is_named(client: &Client, prefix: &str) {
+    let error = setup::plan(client, prefix, false).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            SetupError::Forbidden {
+                status: 403,
+                privilege: "manage_index_templates",
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
