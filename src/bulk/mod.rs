@@ -1,7 +1,7 @@
 //! Documents → bulk bodies → one verdict per document. Takes index, id and bytes; knows nothing of flows.
 //!
 //! [`Segment`]s (a run of documents of one object) are packed into [`Body`]s; [`Courier`](delivery::Courier) sends a
-//! body until every document has a [`Verdict`] or the time is up.
+//! body until every document has a verdict or the time is up.
 
 use std::future::Future;
 use std::time::Duration;

@@ -107,6 +107,18 @@ fn the_field_table_and_the_list_of_document_fields_agree() {
     }
 }
 
+#[test]
+fn the_mapping_covers_exactly_what_a_document_can_hold() {
+    let mapped = crate::assets::tests::mapped_fields();
+    let written: BTreeSet<&str> = FIELDS.into_iter().collect();
+    let mapped: BTreeSet<&str> = mapped
+        .iter()
+        .filter(|(name, definition)| definition["type"] != "alias" && *name != "related.ip")
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(mapped, written);
+}
+
 /// All leaves of a document in the mapping's notation.
 fn leaves(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {

@@ -335,20 +335,23 @@ fn chain(error: &elasticsearch::Error) -> String {
 fn untrusted_certificate(error: &elasticsearch::Error) -> Option<String> {
     let mut cause = error.source();
     while let Some(inner) = cause {
-        // An I/O error keeps what it wraps to itself: `source()` would skip it.
-        let wrapped = inner
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        let tls = match wrapped {
-            Some(wrapped) => wrapped.downcast_ref::<rustls::Error>(),
-            None => inner.downcast_ref::<rustls::Error>(),
-        };
-        if let Some(tls @ rustls::Error::InvalidCertificate(_)) = tls {
+        if let Some(tls @ rustls::Error::InvalidCertificate(_)) = unwrap_io(inner).downcast_ref() {
             return Some(tls.to_string());
         }
         cause = inner.source();
     }
     None
+}
+
+/// An I/O error keeps what it wraps to itself: `source()` would skip it. They come nested.
+fn unwrap_io<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    match error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
+        Some(inner) => unwrap_io(inner),
+        None => error,
+    }
 }
 
 /// Seconds only: the other form, a date, would need a clock that agrees with the server's.
