@@ -3,9 +3,10 @@
 
 use jiff::Timestamp;
 
-use crate::notification::NotifiedObject;
+use crate::notification::{self, NotifiedObject};
+use crate::object::ObjectRef;
 use crate::outcome::{Counts, Failure};
-use crate::queue::{Attribute, Attributes, OutgoingMessage};
+use crate::queue::{Attribute, Attributes, OutgoingMessage, ReceivedMessage};
 
 /// Longest detail, bytes: enough for one line of explanation, far from the message size limit.
 const MAX_DETAIL_BYTES: usize = 1024;
@@ -123,10 +124,116 @@ fn one_line(text: &str) -> String {
     non_empty(line.trim()).to_owned()
 }
 
+/// What a message without a reason of its own reads as.
+pub const UNKNOWN_REASON: &str = "unknown (moved by the queue's redrive policy)";
+
+/// SQS sets it on a message that a redrive policy moved. Source: ReceiveMessage in the SQS API reference.
+const MOVED_FROM: &str = "DeadLetterQueueSourceArn";
+
+/// A message of the dead-letter queue, as it reads.
+///
+/// A message that the queue's redrive policy moved says nothing about this failure. If it was redriven before, its
+/// attributes tell of an earlier one: only `hops` still holds, and `detail` names the earlier reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The queue's id of the message.
+    pub id: String,
+    /// The stable dotted class; `None` if the message does not say.
+    pub reason: Option<String>,
+    /// `transient` or `permanent`.
+    pub disposition: Option<String>,
+    /// One line for people.
+    pub detail: Option<String>,
+    /// Receives until the failure was established.
+    pub attempts: Option<u64>,
+    /// How often it was redriven.
+    pub hops: u64,
+    /// When the failure was established, by the clock of the function.
+    pub failed_at: Option<Timestamp>,
+    /// When the message was sent, by the clock of SQS: into this queue, or into the main queue if it was moved.
+    pub sent_at: Timestamp,
+    /// How often the dead letter itself was received.
+    pub receive_count: u32,
+    /// The invocation that gave up.
+    pub request_id: Option<String>,
+    /// The counters of the last pass, as JSON.
+    pub progress: Option<String>,
+    /// flowship's version.
+    pub version: Option<String>,
+    /// The objects that the body names.
+    pub objects: Vec<ObjectRef>,
+    /// Why the body is no notification, in one line.
+    pub body_problem: Option<String>,
+}
+
+impl DeadLetter {
+    /// Reads any message; what is missing or unreadable is `None`.
+    pub fn parse(message: &ReceivedMessage) -> Self {
+        let text = |name: &str| message.attributes.get(name).and_then(Attribute::to_text);
+        let number = |name: &str| message.attributes.get(name).and_then(Attribute::to_number);
+        let (objects, body_problem) = match notification::parse(&message.body) {
+            Ok(notification) => {
+                let named = notification.objects.into_iter();
+                (named.map(|named| named.object).collect(), None)
+            }
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        let sent_at_ms = i64::try_from(message.sent_at_ms).unwrap_or(i64::MAX);
+        let letter = Self {
+            id: message.id.clone(),
+            reason: text(attribute::REASON),
+            disposition: text(attribute::DISPOSITION),
+            detail: text(attribute::DETAIL),
+            attempts: number(attribute::ATTEMPTS),
+            hops: number(attribute::HOPS).unwrap_or_default(),
+            failed_at: text(attribute::FAILED_AT).and_then(|time| time.parse().ok()),
+            sent_at: Timestamp::from_millisecond(sent_at_ms).unwrap_or(Timestamp::MAX),
+            receive_count: message.receive_count,
+            request_id: text(attribute::REQUEST_ID),
+            progress: text(attribute::PROGRESS),
+            version: text(attribute::VERSION),
+            objects,
+            body_problem,
+        };
+        if message.system_attributes.contains_key(MOVED_FROM) {
+            letter.forget_earlier_failure()
+        } else {
+            letter
+        }
+    }
+
+    fn forget_earlier_failure(self) -> Self {
+        let detail = self.reason.map(|reason| {
+            let detail = self.detail.unwrap_or_default();
+            format!("no reason for this failure; before it was redriven: {reason}: {detail}")
+        });
+        Self {
+            reason: None,
+            disposition: None,
+            detail,
+            attempts: None,
+            failed_at: None,
+            request_id: None,
+            progress: None,
+            version: None,
+            ..self
+        }
+    }
+
+    /// The reason, or [`UNKNOWN_REASON`].
+    pub fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or(UNKNOWN_REASON)
+    }
+
+    /// When it failed, or else when it was sent.
+    pub fn time(&self) -> Timestamp {
+        self.failed_at.unwrap_or(self.sent_at)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notification;
     use crate::outcome::Reason;
     use crate::queue::MAX_ATTRIBUTES;
 
@@ -176,6 +283,65 @@ mod tests {
                 .attributes
                 .values()
                 .all(|value| value.to_text().is_some_and(|text| !text.is_empty()))
+        );
+    }
+
+    fn received(body: &str, attributes: Attributes) -> ReceivedMessage {
+        ReceivedMessage {
+            id: "id".into(),
+            receipt_handle: "handle".into(),
+            body: body.into(),
+            attributes,
+            receive_count: 3,
+            sent_at_ms: 1_000,
+            system_attributes: [("SentTimestamp".to_owned(), "1000".to_owned())].into(),
+            md5_of_body: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let objects = notification::parse(EVENT).unwrap().objects;
+        let failure = Failure::new(Reason::BulkThrottled, "429 until the time was up");
+        let progress = Counts {
+            lines: 7,
+            ..Counts::default()
+        };
+        let written = for_object(&objects[0], &failure, &progress, &circumstances());
+        let letter = DeadLetter::parse(&received(&written.body, written.attributes));
+        assert_eq!(letter.reason(), "bulk.throttled");
+        assert_eq!(letter.disposition.as_deref(), Some("transient"));
+        assert_eq!(letter.detail.as_deref(), Some("429 until the time was up"));
+        assert_eq!((letter.attempts, letter.hops), (Some(2), 1));
+        assert_eq!(letter.time(), Timestamp::UNIX_EPOCH);
+        assert!(letter.progress.unwrap().contains(r#""lines":7"#));
+        assert_eq!(letter.objects[0].key, "one 1");
+    }
+
+    #[test]
+    fn a_message_without_attributes_has_an_unknown_reason_and_the_time_of_sending() {
+        let letter = DeadLetter::parse(&received("not json", Attributes::new()));
+        assert_eq!(letter.reason(), "unknown (moved by the queue's redrive policy)");
+        assert_eq!((letter.attempts, letter.hops), (None, 0));
+        assert_eq!(letter.time(), Timestamp::from_second(1).unwrap());
+        assert_eq!(letter.objects, []);
+        assert!(letter.body_problem.is_some());
+    }
+
+    #[test]
+    fn a_redriven_message_that_the_policy_moved_does_not_pass_off_its_old_reason_as_the_new_one() {
+        let failure = Failure::new(Reason::BulkUnavailable, "connection refused");
+        let written = for_body(EVENT, &failure, &circumstances());
+        let mut message = received(&written.body, written.attributes);
+        message
+            .system_attributes
+            .insert(MOVED_FROM.into(), "arn:aws:sqs:us-east-1:1:main".into());
+        let letter = DeadLetter::parse(&message);
+        assert_eq!(letter.reason(), UNKNOWN_REASON);
+        assert_eq!((letter.hops, letter.failed_at), (1, None));
+        assert_eq!(
+            letter.detail.as_deref(),
+            Some("no reason for this failure; before it was redriven: bulk.unavailable: connection refused")
         );
     }
 }

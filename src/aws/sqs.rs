@@ -7,8 +7,8 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
-    BatchResultErrorEntry, DeleteMessageBatchRequestEntry, Message, MessageAttributeValue,
-    MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use serde::Deserialize;
 
@@ -141,6 +141,31 @@ impl MessageQueue for SqsQueue {
             .await
             .map(|_| ())
             .map_err(|error| self.call_error("ChangeMessageVisibility", &error))
+    }
+
+    async fn change_visibility_batch(
+        &self,
+        receipt_handles: &[String],
+        timeout: Duration,
+    ) -> Vec<Result<(), QueueError>> {
+        const CALL: &str = "ChangeMessageVisibilityBatch";
+        let mut request = self.client.change_message_visibility_batch().queue_url(&self.url);
+        for (position, handle) in receipt_handles.iter().enumerate() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(position.to_string())
+                .receipt_handle(handle)
+                .visibility_timeout(seconds_or_count(timeout.as_secs()))
+                .build()
+                .expect("id and receipt handle are set");
+            request = request.entries(entry);
+        }
+        match request.send().await {
+            Ok(answer) => {
+                let changed = answer.successful().iter().map(|entry| entry.id());
+                per_entry(CALL, receipt_handles.len(), changed, answer.failed())
+            }
+            Err(error) => vec![Err(self.call_error(CALL, &error)); receipt_handles.len()],
+        }
     }
 
     async fn status(&self) -> Result<QueueStatus, QueueError> {

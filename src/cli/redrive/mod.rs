@@ -1,17 +1,294 @@
 //! `redrive`: looks into the dead-letter queue and puts failed S3 events back onto the main queue.
+//!
+//! A verb turns one pass through the queue ([`scan`]) into a value, and the value into lines of text or JSON. Each is
+//! generic over [`MessageQueue`].
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use serde::Serialize;
 
-use crate::config::Environment;
+use self::scan::{Interrupt, Stopped};
+use super::{Output, exit, tell};
+use crate::aws::AwsContext;
+use crate::aws::sqs::SqsQueue;
+use crate::config::{self, Environment};
+use crate::queue::{MessageQueue, QueueStatus};
+
+mod list;
+mod scan;
+mod select;
+mod send;
+mod show;
+mod stats;
+
+// Paragraphs are one line each: clap breaks them at the terminal's width.
+const HELP: &str = "\
+Looking (stats, list, and send without --yes) receives every message, hides it for as long as the pass takes, and \
+makes it visible again at the end, also after Ctrl-C or an error. As every receive does, it raises the messages' \
+ApproximateReceiveCount; a dead-letter queue should therefore have no redrive policy of its own. Messages that \
+another program holds are not seen; their number is told as `in flight`.
+
+Exit codes: 0 done, 1 an error or any failed message, 2 wrong command line, 3 stopped before the end (Ctrl-C, or \
+100000 hidden messages), 4 nothing selected.
+
+Data goes to stdout, everything else to stderr. Region, credentials and endpoint come from the AWS SDK's environment \
+variables and profiles.
+
+Examples:
+  redrive stats                     why messages are here, and what to do next
+  redrive send --reason 'bulk.*'    what would be sent back, and where";
 
 /// Looks into the dead-letter queue and puts failed S3 events back onto the main queue.
 #[derive(Debug, Parser)]
-#[command(version)]
-pub struct Arguments {}
+#[command(name = "redrive", version, arg_required_else_help = true, after_help = HELP)]
+pub struct Arguments {
+    /// URL of the main queue; replaces FLOWSHIP_QUEUE_URL
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    queue_url: Option<String>,
+    /// URL of the dead-letter queue; replaces FLOWSHIP_DLQ_URL
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    dlq_url: Option<String>,
+    /// Write JSON: one object, or for `list` one object a line
+    #[arg(long, global = true, help_heading = "Global options")]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Count dead letters by reason, with their ages and hops, and name the next command
+    #[command(after_help = STATS_EXAMPLES)]
+    Stats,
+    /// Show a line per dead letter, the oldest failure first
+    #[command(after_help = LIST_EXAMPLES)]
+    List(list::Arguments),
+    /// Send dead letters back to the main queue (dry run unless --yes)
+    #[command(after_help = SEND_EXAMPLES)]
+    Send(send::Arguments),
+}
+
+const STATS_EXAMPLES: &str = "\
+Examples:
+  redrive stats
+  redrive stats --json | jq '.reasons[] | [.reason, .dead_letters]'";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  redrive list --reason 'object.*' --limit 20
+  redrive list --id 5fea7756 --verbose";
+
+const SEND_EXAMPLES: &str = "\
+A message is deleted from the dead-letter queue only after the main queue has confirmed it. Body and attributes stay \
+as they are, and `hops` is counted up; a message that has ten attributes and no `hops` is sent without a count. What \
+fails again while the command runs is left for the next run.
+
+Examples:
+  redrive send --reason 'bulk.*'                    what would be sent, and where
+  redrive send --reason 'bulk.*' --limit 1 --yes    one, to see whether it works";
+
+/// What every verb is given beside its queues and options.
+#[derive(Debug)]
+struct Session {
+    now: Timestamp,
+    interrupt: Interrupt,
+    progress: ProgressBar,
+}
+
+impl Session {
+    /// For stderr, above the progress bar.
+    fn tell_if_some(&self, line: Option<String>) {
+        if let Some(line) = line {
+            self.progress.suspend(|| tell(line));
+        }
+    }
+}
 
 /// Runs the command.
-pub async fn run(_arguments: Arguments, _environment: Environment) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not there yet")
+pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::Result<ExitCode> {
+    environment
+        .set("QUEUE_URL", arguments.queue_url.as_deref())
+        .set("DLQ_URL", arguments.dlq_url.as_deref());
+    let session = Session {
+        now: Timestamp::now(),
+        interrupt: Interrupt::default(),
+        progress: scan::progress_bar(),
+    };
+    let verb = Box::pin(run_verb(&arguments, &environment, &session));
+    let code = tokio::select! {
+        code = verb => code?,
+        () = interrupted_twice(&session) => {
+            tell("redrive: given up; messages that were looked at come back when their visibility timeout ends");
+            exit::STOPPED
+        }
+    };
+    Ok(ExitCode::from(code))
 }
+
+/// The first Ctrl-C lets the pass end in order; the second one ends the process.
+async fn interrupted_twice(session: &Session) {
+    if tokio::signal::ctrl_c().await.is_err() {
+        return std::future::pending().await;
+    }
+    session.interrupt.set();
+    session.tell_if_some(Some(
+        "redrive: stopping; making messages visible again (Ctrl-C again to give up)".to_owned(),
+    ));
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Session) -> anyhow::Result<u8> {
+    let urls = Urls::read(environment, matches!(arguments.verb, Verb::Send(_)))?;
+    let context = AwsContext::load().await;
+    let dlq = SqsQueue::new(&context, &urls.dlq);
+    let status = status_of(&dlq, "dead-letter queue").await?;
+    session.tell_if_some(warning(&status));
+    match &arguments.verb {
+        Verb::Stats => {
+            let (stats, stopped) = stats::look(&dlq, &urls.dlq, &status, session).await?;
+            print(arguments.json, &stats, || stats.lines(session.now))?;
+            Ok(end_of_look(stopped, false))
+        }
+        Verb::List(options) => {
+            let listing = list::look(&dlq, &status, &options.selection, session).await?;
+            let lines = if arguments.json {
+                listing.json_lines(options.limit)
+            } else {
+                listing.lines(options, session.now)
+            };
+            print_lines(lines)?;
+            tell(format_args!(
+                "{}; {} in flight",
+                listing.summary(options.limit),
+                status.in_flight
+            ));
+            Ok(end_of_look(listing.stopped, listing.letters.is_empty()))
+        }
+        Verb::Send(options) => {
+            let main = SqsQueue::new(&context, urls.main()?);
+            let main_status = status_of(&main, "main queue").await?;
+            check_direction(&main_status, &status)?;
+            let route = send::Route {
+                dlq: &dlq,
+                dlq_url: &urls.dlq,
+                dlq_status: &status,
+                main: &main,
+                main_url: urls.main()?,
+            };
+            let report = send::send(&route, options, session).await;
+            print(arguments.json, &report, || report.lines())?;
+            report.notes().into_iter().for_each(tell);
+            Ok(report.exit_code())
+        }
+    }
+}
+
+async fn status_of<Q: MessageQueue>(queue: &Q, name: &str) -> anyhow::Result<QueueStatus> {
+    let status = queue.status().await;
+    status.with_context(|| format!("the {name} cannot be asked for its numbers: check its URL, the region and the right sqs:GetQueueAttributes"))
+}
+
+/// The queues of a command.
+#[derive(Debug)]
+struct Urls {
+    dlq: String,
+    main: Option<String>,
+}
+
+impl Urls {
+    /// Reads both settings before it complains, so that both problems are told at once.
+    fn read(environment: &Environment, with_main: bool) -> anyhow::Result<Self> {
+        let dlq = config::read_queue_url(environment, "DLQ_URL");
+        let main = with_main.then(|| config::read_queue_url(environment, "QUEUE_URL"));
+        let problems: Vec<String> = [
+            dlq.as_ref().err(),
+            main.as_ref().and_then(|url| url.as_ref().err()),
+        ]
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect();
+        let main = main.transpose();
+        let (Ok(dlq), Ok(main)) = (dlq, main) else {
+            bail!(
+                "the queues are not known; set these, or give --dlq-url and --queue-url\n{}",
+                problems.join("\n")
+            );
+        };
+        let without_slash = |url: &str| url.trim_end_matches('/').to_owned();
+        if main
+            .as_deref()
+            .is_some_and(|main| without_slash(main) == without_slash(&dlq))
+        {
+            bail!("main queue and dead-letter queue are the same: {dlq}");
+        }
+        Ok(Self { dlq, main })
+    }
+
+    fn main(&self) -> anyhow::Result<&str> {
+        self.main.as_deref().context("this command has no main queue")
+    }
+}
+
+/// One queue may have several URLs, and two URLs are easily swapped: sending would then go round in circles, or
+/// drain the main queue into the dead-letter queue.
+fn check_direction(main: &QueueStatus, dlq: &QueueStatus) -> anyhow::Result<()> {
+    if main.arn == dlq.arn {
+        bail!("main queue and dead-letter queue are the same: {}", dlq.arn);
+    }
+    let dlq_moves_to = dlq.redrive_policy.as_ref().map(|policy| &policy.dead_letter_arn);
+    if dlq_moves_to == Some(&main.arn) {
+        bail!(
+            "main queue and dead-letter queue are swapped: by its redrive policy, {} is the dead-letter queue of {}",
+            main.arn,
+            dlq.arn
+        );
+    }
+    Ok(())
+}
+
+fn warning(dlq: &QueueStatus) -> Option<String> {
+    let policy = dlq.redrive_policy.as_ref()?;
+    Some(format!(
+        "warning: the dead-letter queue has a redrive policy of its own: what is looked at {} times moves on to {}",
+        policy.max_receive_count, policy.dead_letter_arn
+    ))
+}
+
+fn end_of_look(stopped: Option<Stopped>, is_empty: bool) -> u8 {
+    match stopped {
+        Some(stopped) => {
+            tell(format_args!(
+                "redrive: {stopped}: there may be more than is shown"
+            ));
+            exit::STOPPED
+        }
+        None if is_empty => exit::NOTHING,
+        None => exit::DONE,
+    }
+}
+
+fn print<T: Serialize>(json: bool, value: &T, lines: impl FnOnce() -> Vec<String>) -> anyhow::Result<()> {
+    if json {
+        print_lines(vec![serde_json::to_string(value)?])
+    } else {
+        print_lines(lines())
+    }
+}
+
+fn print_lines(lines: Vec<String>) -> anyhow::Result<()> {
+    let mut output = Output::new();
+    for line in lines {
+        output.line(line).context("stdout cannot be written")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+#[cfg(test)]
+pub(crate) mod memory;
+
 /// Most entries of one batch call. Source: SQS quotas.
 pub const MAX_BATCH_ENTRIES: usize = 10;
 
@@ -58,6 +61,21 @@ pub struct OutgoingMessage {
     pub body: String,
     /// At most [`MAX_ATTRIBUTES`].
     pub attributes: Attributes,
+}
+
+impl OutgoingMessage {
+    /// The size that SQS counts against its limits: the body, and each attribute's name, data type and value.
+    pub fn num_bytes(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(name, attribute)| {
+            let (data_type, value) = match attribute {
+                Attribute::Text(text) => ("String", text.len()),
+                Attribute::Number(number) => ("Number", number.to_string().len()),
+                Attribute::Other { data_type, value } => (data_type.as_str(), value.len()),
+            };
+            name.len() + data_type.len() + value
+        });
+        self.body.len() + attributes.sum::<usize>()
+    }
 }
 
 /// A message that was received and is hidden from others until its visibility timeout ends.
@@ -162,6 +180,22 @@ pub trait MessageQueue: Send + Sync + 'static {
         receipt_handle: &str,
         timeout: Duration,
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Makes up to [`MAX_BATCH_ENTRIES`] received messages visible again after `timeout` (zero: at once) and answers
+    /// for each, in order.
+    fn change_visibility_batch(
+        &self,
+        receipt_handles: &[String],
+        timeout: Duration,
+    ) -> impl Future<Output = Vec<Result<(), QueueError>>> + Send {
+        async move {
+            let mut results = Vec::with_capacity(receipt_handles.len());
+            for handle in receipt_handles {
+                results.push(self.change_visibility(handle, timeout).await);
+            }
+            results
+        }
+    }
 
     /// Asks for the queue's numbers and settings.
     fn status(&self) -> impl Future<Output = Result<QueueStatus, QueueError>> + Send;

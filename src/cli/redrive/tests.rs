@@ -1,0 +1,337 @@
+use clap::{CommandFactory, Parser};
+use serde_json::json;
+
+use super::*;
+use crate::dead_letter::DeadLetter;
+use crate::queue::memory::{EPOCH_MS, MemoryQueue};
+use crate::queue::{Attribute, Attributes, RedrivePolicy};
+
+pub(super) fn main_url() -> &'static str {
+    "https://sqs.us-east-1.amazonaws.com/000000000000/main"
+}
+
+/// An hour after the first message of every queue in memory.
+pub(super) fn now() -> Timestamp {
+    let epoch = Timestamp::from_millisecond(i64::try_from(EPOCH_MS).unwrap()).unwrap();
+    epoch + jiff::SignedDuration::from_hours(1)
+}
+
+pub(super) fn session() -> Session {
+    Session {
+        now: now(),
+        interrupt: Interrupt::default(),
+        progress: ProgressBar::hidden(),
+    }
+}
+
+/// An S3 event with a record per key.
+pub(super) fn s3_event(keys: &[&str]) -> String {
+    let record = |key: &&str| {
+        json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+               "s3": {"bucket": {"name": "logs"}, "object": {"key": key}}})
+    };
+    json!({ "Records": keys.iter().map(record).collect::<Vec<_>>() }).to_string()
+}
+
+/// A dead letter as the function writes it.
+pub(super) struct Letter {
+    body: String,
+    attributes: Attributes,
+}
+
+pub(super) fn letter(reason: &str, disposition: &str) -> Letter {
+    let text = |value: &str| Attribute::Text(value.to_owned());
+    let attributes = [
+        ("reason", text(reason)),
+        ("disposition", text(disposition)),
+        ("detail", text("what went wrong")),
+        ("attempts", Attribute::Number(5)),
+        ("hops", Attribute::Number(0)),
+        ("failed_at", text("2026-11-20T03:10:00Z")),
+        ("request_id", text("8476a536-e9f4-11e8-9739-2dfe598c3fcd")),
+        ("progress", text(r#"{"lines":7,"indexed":7}"#)),
+        ("version", text("0.1.0")),
+    ];
+    Letter {
+        body: s3_event(&["key.log.gz"]),
+        attributes: attributes
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    }
+}
+
+impl Letter {
+    pub(super) fn key(mut self, key: &str) -> Self {
+        self.body = s3_event(&[key]);
+        self
+    }
+
+    pub(super) fn hops(self, hops: u64) -> Self {
+        self.with("hops", Attribute::Number(hops))
+    }
+
+    pub(super) fn failed_at(self, time: &str) -> Self {
+        self.with("failed_at", Attribute::Text(time.to_owned()))
+    }
+
+    pub(super) fn with(mut self, name: &str, value: Attribute) -> Self {
+        self.attributes.insert(name.to_owned(), value);
+        self
+    }
+
+    pub(super) fn put(self, queue: &MemoryQueue) -> String {
+        queue.put(&self.body, self.attributes)
+    }
+
+    pub(super) fn parsed(self) -> DeadLetter {
+        DeadLetter::parse(&crate::queue::ReceivedMessage {
+            id: "id".into(),
+            receipt_handle: "handle".into(),
+            body: self.body,
+            attributes: self.attributes,
+            receive_count: 1,
+            sent_at_ms: EPOCH_MS,
+            system_attributes: [].into(),
+            md5_of_body: String::new(),
+        })
+    }
+}
+
+fn help(verb: Option<&str>) -> String {
+    let mut command = Arguments::command().term_width(80);
+    command.build();
+    let command = match verb {
+        Some(verb) => command.find_subcommand_mut(verb).unwrap(),
+        None => &mut command,
+    };
+    command.render_help().to_string()
+}
+
+#[test]
+fn help_of_redrive() {
+    insta::assert_snapshot!(help(None), @"
+    Looks into the dead-letter queue and puts failed S3 events back onto the main
+    queue
+
+    Usage: redrive [OPTIONS] <COMMAND>
+
+    Commands:
+      stats  Count dead letters by reason, with their ages and hops, and name the
+             next command
+      list   Show a line per dead letter, the oldest failure first
+      send   Send dead letters back to the main queue (dry run unless --yes)
+      help   Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Global options:
+          --queue-url <URL>  URL of the main queue; replaces FLOWSHIP_QUEUE_URL
+          --dlq-url <URL>    URL of the dead-letter queue; replaces FLOWSHIP_DLQ_URL
+          --json             Write JSON: one object, or for `list` one object a line
+
+    Looking (stats, list, and send without --yes) receives every message, hides it
+    for as long as the pass takes, and makes it visible again at the end, also after
+    Ctrl-C or an error. As every receive does, it raises the messages'
+    ApproximateReceiveCount; a dead-letter queue should therefore have no redrive
+    policy of its own. Messages that another program holds are not seen; their
+    number is told as `in flight`.
+
+    Exit codes: 0 done, 1 an error or any failed message, 2 wrong command line, 3
+    stopped before the end (Ctrl-C, or 100000 hidden messages), 4 nothing selected.
+
+    Data goes to stdout, everything else to stderr. Region, credentials and endpoint
+    come from the AWS SDK's environment variables and profiles.
+
+    Examples:
+      redrive stats                     why messages are here, and what to do next
+      redrive send --reason 'bulk.*'    what would be sent back, and where
+    ");
+}
+
+#[test]
+fn help_of_stats() {
+    insta::assert_snapshot!(help(Some("stats")), @"
+    Count dead letters by reason, with their ages and hops, and name the next
+    command
+
+    Usage: redrive stats [OPTIONS]
+
+    Options:
+      -h, --help  Print help
+
+    Global options:
+          --queue-url <URL>  URL of the main queue; replaces FLOWSHIP_QUEUE_URL
+          --dlq-url <URL>    URL of the dead-letter queue; replaces FLOWSHIP_DLQ_URL
+          --json             Write JSON: one object, or for `list` one object a line
+
+    Examples:
+      redrive stats
+      redrive stats --json | jq '.reasons[] | [.reason, .dead_letters]'
+    ");
+}
+
+#[test]
+fn help_of_list() {
+    insta::assert_snapshot!(help(Some("list")), @"
+    Show a line per dead letter, the oldest failure first
+
+    Usage: redrive list [OPTIONS]
+
+    Options:
+          --reason <GLOB>  Only reasons that match: `*` stands for any text, `?` for
+                           one character; may be repeated
+          --id <ID>        Only this message: its id, or the beginning of it that
+                           `list` shows; may be repeated
+          --limit <N>      Show at most this many, the oldest failures first
+      -v, --verbose        Also show time, detail and progress of each
+      -h, --help           Print help
+
+    Global options:
+          --queue-url <URL>  URL of the main queue; replaces FLOWSHIP_QUEUE_URL
+          --dlq-url <URL>    URL of the dead-letter queue; replaces FLOWSHIP_DLQ_URL
+          --json             Write JSON: one object, or for `list` one object a line
+
+    Examples:
+      redrive list --reason 'object.*' --limit 20
+      redrive list --id 5fea7756 --verbose
+    ");
+}
+
+#[test]
+fn help_of_send() {
+    insta::assert_snapshot!(help(Some("send")), @"
+    Send dead letters back to the main queue (dry run unless --yes)
+
+    Usage: redrive send [OPTIONS]
+
+    Options:
+          --reason <GLOB>  Only reasons that match: `*` stands for any text, `?` for
+                           one character; may be repeated
+          --id <ID>        Only this message: its id, or the beginning of it that
+                           `list` shows; may be repeated
+          --limit <N>      Send at most this many, in the order in which the queue
+                           hands them out
+          --yes            Really send; without it, only say what would be sent
+          --max-hops <N>   Leave alone what was redriven this often [default: 3]
+      -h, --help           Print help
+
+    Global options:
+          --queue-url <URL>  URL of the main queue; replaces FLOWSHIP_QUEUE_URL
+          --dlq-url <URL>    URL of the dead-letter queue; replaces FLOWSHIP_DLQ_URL
+          --json             Write JSON: one object, or for `list` one object a line
+
+    A message is deleted from the dead-letter queue only after the main queue has
+    confirmed it. Body and attributes stay as they are, and `hops` is counted up; a
+    message that has ten attributes and no `hops` is sent without a count. What
+    fails again while the command runs is left for the next run.
+
+    Examples:
+      redrive send --reason 'bulk.*'                    what would be sent, and
+      where
+      redrive send --reason 'bulk.*' --limit 1 --yes    one, to see whether it works
+    ");
+}
+
+#[test]
+fn the_help_fits_80_columns() {
+    for verb in [None, Some("stats"), Some("list"), Some("send")] {
+        for line in help(verb).lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}
+
+#[test]
+fn wrong_command_lines_are_refused_with_the_usage_code() {
+    for arguments in [
+        &["redrive"][..],
+        &["redrive", "sned"],
+        &["redrive", "list", "--limit", "0"],
+        &["redrive", "send", "--id", "5fea"],
+        &["redrive", "send", "--reason", ""],
+        &["redrive", "send", "--max-hops", "-1"],
+    ] {
+        let error = Arguments::try_parse_from(arguments).unwrap_err();
+        assert_eq!(error.exit_code(), i32::from(exit::USAGE), "{arguments:?}");
+    }
+    let error = Arguments::try_parse_from(["redrive", "send", "--id", "5fea"]).unwrap_err();
+    insta::assert_snapshot!(error, @"
+    error: invalid value '5fea' for '--id <ID>': give at least 8 characters of the message id, as `redrive list` shows it
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn global_options_stand_before_or_after_the_verb() {
+    for arguments in [
+        ["redrive", "--dlq-url", "http://q/dlq", "--json", "stats"],
+        ["redrive", "stats", "--json", "--dlq-url", "http://q/dlq"],
+    ] {
+        let arguments = Arguments::try_parse_from(arguments).unwrap();
+        assert_eq!(arguments.dlq_url.as_deref(), Some("http://q/dlq"));
+        assert!(arguments.json);
+    }
+}
+
+fn urls(dlq: Option<&str>, main: Option<&str>, with_main: bool) -> anyhow::Result<Urls> {
+    let mut environment = Environment::default();
+    environment.set("DLQ_URL", dlq).set("QUEUE_URL", main);
+    Urls::read(&environment, with_main)
+}
+
+#[test]
+fn missing_and_equal_queues_are_refused_with_what_to_do() {
+    let errors = [
+        urls(None, None, true),
+        urls(Some("http://q/dlq"), Some("q"), true),
+        urls(Some("http://q/one"), Some("http://q/one/"), true),
+    ];
+    let told: Vec<String> = errors
+        .into_iter()
+        .map(|result| format!("{:#}", result.unwrap_err()))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    the queues are not known; set these, or give --dlq-url and --queue-url
+    FLOWSHIP_DLQ_URL: is not set: give the URL of the SQS queue
+    FLOWSHIP_QUEUE_URL: is not set: give the URL of the SQS queue
+    the queues are not known; set these, or give --dlq-url and --queue-url
+    FLOWSHIP_QUEUE_URL: `q` is not a URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/name
+    main queue and dead-letter queue are the same: http://q/one
+    ");
+    assert!(
+        urls(Some("http://q/dlq"), None, false).is_ok(),
+        "looking needs no main queue"
+    );
+}
+
+#[tokio::test]
+async fn swapped_queues_and_second_names_of_one_queue_are_refused() {
+    let (dlq, main) = (MemoryQueue::new("dlq"), MemoryQueue::new("main"));
+    main.set_redrive_policy(RedrivePolicy {
+        dead_letter_arn: dlq.status().await.unwrap().arn,
+        max_receive_count: 5,
+    });
+    let (dlq, main) = (dlq.status().await.unwrap(), main.status().await.unwrap());
+    check_direction(&main, &dlq).unwrap();
+    let told = [
+        check_direction(&dlq, &main).unwrap_err(),
+        check_direction(&dlq, &dlq).unwrap_err(),
+    ];
+    insta::assert_snapshot!(told.map(|error| error.to_string()).join("\n"), @"
+    main queue and dead-letter queue are swapped: by its redrive policy, arn:aws:sqs:us-east-1:000000000000:dlq is the dead-letter queue of arn:aws:sqs:us-east-1:000000000000:main
+    main queue and dead-letter queue are the same: arn:aws:sqs:us-east-1:000000000000:dlq
+    ");
+    assert_eq!(warning(&dlq), None);
+    insta::assert_snapshot!(warning(&main).unwrap(), @"warning: the dead-letter queue has a redrive policy of its own: what is looked at 5 times moves on to arn:aws:sqs:us-east-1:000000000000:dlq");
+}
+
+#[test]
+fn a_stopped_look_and_an_empty_one_have_their_codes() {
+    assert_eq!(end_of_look(None, false), exit::DONE);
+    assert_eq!(end_of_look(None, true), exit::NOTHING);
+    assert_eq!(end_of_look(Some(Stopped::Interrupted), true), exit::STOPPED);
+}
