@@ -195,16 +195,15 @@ fn lock(lines: &Mutex<VecDeque<String>>) -> MutexGuard<'_, VecDeque<String>> {
     lines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn pass_on(
-    output: impl AsyncRead + Unpin,
-    sink: Sink,
-    last_lines: Arc<Mutex<VecDeque<String>>>,
-) {
+async fn pass_on(output: impl AsyncRead + Unpin, sink: Sink, last_lines: Arc<Mutex<VecDeque<String>>>) {
     let mut reader = BufReader::new(output);
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = (&mut reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await;
+        let read = (&mut reader)
+            .take(MAX_LINE_BYTES)
+            .read_until(b'\n', &mut line)
+            .await;
         if !matches!(read, Ok(1..)) {
             return;
         }

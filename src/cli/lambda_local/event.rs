@@ -87,7 +87,10 @@ pub(super) fn to_event(messages: &[ReceivedMessage], source: &EventSource) -> Ve
 /// How many bytes this message adds to an event.
 pub(super) fn record_bytes(message: &ReceivedMessage, source: &EventSource) -> usize {
     let record = serde_json::to_vec(&record(message, source));
-    record.expect("strings and maps with string keys always serialize").len() + 1
+    record
+        .expect("strings and maps with string keys always serialize")
+        .len()
+        + 1
 }
 
 /// Splits off the messages with which the event would be larger than Lambda allows. The first one always stays.
@@ -179,7 +182,10 @@ mod tests {
 
     #[test]
     fn a_message_is_spelt_as_in_the_developer_guide() {
-        let mut message = message("059f36b4-87a3-44ab-83d2-661975830a7d", "Test \"message\".".to_owned());
+        let mut message = message(
+            "059f36b4-87a3-44ab-83d2-661975830a7d",
+            "Test \"message\".".to_owned(),
+        );
         message.system_attributes = [
             ("SentTimestamp", "1545082649183"),
             ("SenderId", "AIDAIENQZJOLO23YVJ4VO"),
@@ -234,8 +240,7 @@ mod tests {
     fn an_event_is_cut_to_what_lambda_takes() {
         // A quote takes two bytes in JSON: 2 MiB of each of these three.
         let half_full = || "\"".repeat(1024 * 1024);
-        let mut messages: Vec<ReceivedMessage> =
-            ["a", "b", "c"].map(|id| message(id, half_full())).into();
+        let mut messages: Vec<ReceivedMessage> = ["a", "b", "c"].map(|id| message(id, half_full())).into();
         let rest = split_off_excess(&mut messages, &source());
         assert_eq!((messages.len(), rest.len()), (2, 1));
         assert_eq!(rest[0].id, "c");
@@ -248,10 +253,19 @@ mod tests {
 
     #[test]
     fn only_the_arn_of_a_queue_is_a_source() {
-        for arn in ["", "queue", "arn:aws:s3:::bucket", "arn:aws:sqs:us-east-2:1", "arn:aws:sqs::1:q"] {
+        for arn in [
+            "",
+            "queue",
+            "arn:aws:s3:::bucket",
+            "arn:aws:sqs:us-east-2:1",
+            "arn:aws:sqs::1:q",
+        ] {
             assert_eq!(EventSource::parse(arn), None, "{arn}");
         }
         let source = EventSource::parse("arn:aws-cn:sqs:cn-north-1:123456789012:q.fifo").unwrap();
-        assert_eq!((source.region.as_str(), source.account.as_str()), ("cn-north-1", "123456789012"));
+        assert_eq!(
+            (source.region.as_str(), source.account.as_str()),
+            ("cn-north-1", "123456789012")
+        );
     }
 }

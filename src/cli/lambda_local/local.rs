@@ -154,7 +154,9 @@ impl<Q: MessageQueue> Shared<Q> {
     async fn fill(&self, batch: &mut Vec<ReceivedMessage>) -> Result<(), LambdaLocalError> {
         let mapping = &self.mapping;
         let size = |messages: &[ReceivedMessage]| -> usize {
-            let sizes = messages.iter().map(|message| event::record_bytes(message, &self.launch.source));
+            let sizes = messages
+                .iter()
+                .map(|message| event::record_bytes(message, &self.launch.source));
             sizes.sum()
         };
         let end = Instant::now() + mapping.batching_window;
@@ -226,7 +228,11 @@ impl<Q: MessageQueue> Shared<Q> {
                         sandbox
                     }
                     Err(StartError::Unable(error)) => return Err(error),
-                    Err(StartError::Init { detail, output, duration }) => {
+                    Err(StartError::Init {
+                        detail,
+                        output,
+                        duration,
+                    }) => {
                         report.outcome = Outcome::InitFailed { detail, output };
                         report.duration = duration;
                         return Ok(report);
@@ -302,7 +308,10 @@ impl<Q: MessageQueue> Shared<Q> {
             .filter(|message| succeeded.contains(&&message.id))
             .collect();
         for chunk in done.chunks(MAX_BATCH_ENTRIES) {
-            let handles: Vec<String> = chunk.iter().map(|message| message.receipt_handle.clone()).collect();
+            let handles: Vec<String> = chunk
+                .iter()
+                .map(|message| message.receipt_handle.clone())
+                .collect();
             let results = self.queue.delete_batch(&handles).await;
             for (message, result) in chunk.iter().zip(results) {
                 match result {

@@ -164,10 +164,7 @@ fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::
 }
 
 #[allow(clippy::ref_option, reason = "serde hands over a reference to the field")]
-fn milliseconds_if_any<S: Serializer>(
-    duration: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn milliseconds_if_any<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     match duration {
         Some(duration) => milliseconds(duration, serializer),
         None => serializer.serialize_none(),

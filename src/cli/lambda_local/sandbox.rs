@@ -27,7 +27,10 @@ pub(super) struct Launch {
 impl Launch {
     fn function_arn(&self) -> String {
         let EventSource { region, account, .. } = &self.source;
-        format!("arn:aws:lambda:{region}:{account}:function:{}", self.function.name)
+        format!(
+            "arn:aws:lambda:{region}:{account}:function:{}",
+            self.function.name
+        )
     }
 }
 

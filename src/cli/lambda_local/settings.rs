@@ -77,9 +77,10 @@ impl FunctionSettings {
     /// This binary, named after its file, with 60 s, 512 MiB and an empty environment of its own.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         let binary = binary.into();
-        let name = binary
-            .file_stem()
-            .map_or_else(|| "function".to_owned(), |stem| stem.to_string_lossy().into_owned());
+        let name = binary.file_stem().map_or_else(
+            || "function".to_owned(),
+            |stem| stem.to_string_lossy().into_owned(),
+        );
         Self {
             binary,
             name,
@@ -243,7 +244,10 @@ impl MappingSettings {
             ));
         }
         if self.poll_wait > MAX_POLL_WAIT {
-            return refuse(format!("SQS waits at most {} s for a message", MAX_POLL_WAIT.as_secs()));
+            return refuse(format!(
+                "SQS waits at most {} s for a message",
+                MAX_POLL_WAIT.as_secs()
+            ));
         }
         if !(1..=MAX_CONCURRENCY).contains(&self.concurrency) {
             return refuse(format!(
@@ -384,7 +388,10 @@ mod tests {
 
         function.environment = variables(&[("AWS_DEFAULT_REGION", "us-west-2")]);
         let environment = function.process_environment(&source, "127.0.0.1:9");
-        assert_eq!(environment.get("AWS_REGION").map(String::as_str), Some("us-west-2"));
+        assert_eq!(
+            environment.get("AWS_REGION").map(String::as_str),
+            Some("us-west-2")
+        );
     }
 
     #[test]

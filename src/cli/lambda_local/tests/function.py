@@ -77,14 +77,14 @@ def serve():
         sleeper = subprocess.Popen(["sleep", "600"])
         record(sleeper=sleeper.pid)
         time.sleep(600)
-    elif order == "answer and exit":
+    elif order == "leave after the answer":
         post(request + "/response", b"{}")
         sys.exit(0)
-    elif order == "answer twice":
+    elif order == "repeat the answer":
         post("/invocation/00000000-0000-4000-8000-000000000000/response", b"{}")
         post(request + "/response", b"{}")
         post(request + "/response", b"{}")
-    elif order == "answer 7 MiB":
+    elif order == "7 MiB":
         post(request + "/response", b'"' + b"x" * (7 << 20) + b'"')
     elif order == "slow":
         time.sleep(0.3)

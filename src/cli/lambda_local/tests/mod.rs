@@ -34,9 +34,12 @@ impl Stage {
         let output: Arc<Mutex<Vec<String>>> = Arc::default();
         let lines = Arc::clone(&output);
         let mut function = FunctionSettings::new(function_file());
-        function.output = FunctionOutput::Lines(Arc::new(move |line| lines.lock().unwrap().push(line.to_owned())));
+        function.output =
+            FunctionOutput::Lines(Arc::new(move |line| lines.lock().unwrap().push(line.to_owned())));
         // An interpreter may be anywhere; AWS's own PATH comes first so that a slow wrapper is not taken.
-        let path = crate::config::process_variables().remove("PATH").unwrap_or_default();
+        let path = crate::config::process_variables()
+            .remove("PATH")
+            .unwrap_or_default();
         let path = format!("/usr/local/bin:/usr/bin:/bin:{path}");
         function.environment.insert("PATH".to_owned(), path);
         let record = folder.path().join("record").to_string_lossy().into_owned();
@@ -58,7 +61,9 @@ impl Stage {
 
     /// Sets a variable of the function.
     fn with(mut self, name: &str, value: &str) -> Self {
-        self.function.environment.insert(name.to_owned(), value.to_owned());
+        self.function
+            .environment
+            .insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -93,13 +98,17 @@ impl Stage {
     /// What the function noted, oldest first.
     fn record(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.folder.path().join("record")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The notes that have this key, only its value.
     fn recorded(&self, key: &str) -> Vec<Value> {
         let notes = self.record().into_iter();
-        notes.filter_map(|mut note| Some(note.get_mut(key)?.take())).collect()
+        notes
+            .filter_map(|mut note| Some(note.get_mut(key)?.take()))
+            .collect()
     }
 }
 

@@ -1,7 +1,5 @@
 //! One invocation: what the function sees, how it may end, and what is deleted for it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::*;
 
 #[tokio::test]
@@ -18,7 +16,11 @@ async fn a_batch_that_succeeds_is_deleted() {
     assert!(report.resting_memory_mb > Some(0) || !cfg!(target_os = "linux"));
 
     let again = stage.deliver(&lambda, ["c"]).await;
-    assert_eq!((again.pid, again.init_duration), (report.pid, None), "the process is kept");
+    assert_eq!(
+        (again.pid, again.init_duration),
+        (report.pid, None),
+        "the process is kept"
+    );
     assert_ne!(again.request_id, report.request_id);
     wait_until("output is passed on", || !stage.output.lock().unwrap().is_empty()).await;
     assert_eq!(*stage.output.lock().unwrap(), ["hello from the function"]);
@@ -60,21 +62,32 @@ async fn the_event_and_its_headers_are_those_of_aws() {
     let deadline_ms: f64 = header("Lambda-Runtime-Deadline-Ms").parse().unwrap();
     let now_ms = stage.recorded("received_at_ms")[0].as_f64().unwrap();
     let left_ms = deadline_ms - now_ms;
-    assert!((50_000.0..=60_001.0).contains(&left_ms), "{left_ms} ms left of 60 s");
-    let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    assert!(now_ms <= unix_ms as f64);
+    assert!(
+        (50_000.0..=60_001.0).contains(&left_ms),
+        "{left_ms} ms left of 60 s"
+    );
 
-    let status = stage.record().pop().unwrap();
-    assert_eq!((&status["posted"], &status["status"]), (&"response".into(), &202.into()));
+    wait_until("the function hears what becomes of its answer", || {
+        !stage.recorded("status").is_empty()
+    })
+    .await;
+    assert_eq!(stage.recorded("status"), [202]);
 }
 
 #[tokio::test]
 async fn the_environment_is_what_aws_sets_and_what_was_given() {
-    let stage = Stage::new().with("FLOWSHIP_LOG", "debug").with("TMPDIR", "/tmp/x");
+    let stage = Stage::new()
+        .with("FLOWSHIP_LOG", "debug")
+        .with("TMPDIR", "/tmp/x");
     let lambda = stage.connect().await;
     stage.deliver(&lambda, ["a"]).await;
     let environment = stage.recorded("environment").remove(0);
-    let mut names: Vec<&str> = environment.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut names: Vec<&str> = environment
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     // The interpreter adds this one where the locale is missing.
     names.retain(|name| *name != "LC_CTYPE");
     assert_eq!(
@@ -126,7 +139,10 @@ async fn a_malformed_answer_deletes_nothing_and_the_process_lives_on() {
         "answer {not json",
     ] {
         let report = stage.deliver(&lambda, [answer, "b"]).await;
-        assert!(matches!(report.outcome, Outcome::MalformedResponse { .. }), "{report:?}");
+        assert!(
+            matches!(report.outcome, Outcome::MalformedResponse { .. }),
+            "{report:?}"
+        );
         pids.push(report.pid);
     }
     assert_eq!(stage.queue.deleted(), [""; 0]);
@@ -175,7 +191,7 @@ async fn an_error_deletes_nothing_and_the_process_lives_on() {
 async fn an_answer_larger_than_lambda_takes_is_an_error() {
     let stage = Stage::new();
     let lambda = stage.connect().await;
-    let report = stage.deliver(&lambda, ["answer 7 MiB"]).await;
+    let report = stage.deliver(&lambda, ["7 MiB"]).await;
     let Outcome::FunctionError { error_type, .. } = &report.outcome else {
         panic!("{report:?}");
     };
@@ -212,7 +228,10 @@ async fn a_process_that_is_killed_from_outside_has_crashed() {
     let kill = async {
         wait_until("the event is delivered", || !stage.recorded("sleeper").is_empty()).await;
         let pid = lambda.child_pids()[0].to_string();
-        let killed = tokio::process::Command::new("kill").args(["-9", &pid]).status().await;
+        let killed = tokio::process::Command::new("kill")
+            .args(["-9", &pid])
+            .status()
+            .await;
         assert!(killed.unwrap().success());
     };
     let (report, ()) = tokio::join!(timeout(LIMIT, lambda.invoke(&messages)), kill);
@@ -226,7 +245,7 @@ async fn a_process_that_is_killed_from_outside_has_crashed() {
 async fn a_process_that_ends_between_two_events_costs_no_message() {
     let stage = Stage::new();
     let lambda = stage.connect().await;
-    let first = stage.deliver(&lambda, ["answer and exit"]).await;
+    let first = stage.deliver(&lambda, ["leave after the answer"]).await;
     assert_eq!(first.deleted_ids, ["m1"]);
     let second = stage.deliver(&lambda, ["ok"]).await;
     assert_eq!(second.deleted_ids, ["m2"]);
@@ -254,12 +273,12 @@ async fn an_overrun_is_killed_at_the_deadline_with_all_it_started() {
 async fn an_answer_counts_once_and_under_its_own_request_id() {
     let stage = Stage::new();
     let lambda = stage.connect().await;
-    let report = stage.deliver(&lambda, ["answer twice"]).await;
+    let report = stage.deliver(&lambda, ["repeat the answer"]).await;
     assert_eq!(report.deleted_ids, ["m1"]);
     // The third post is heard when the process is given its next event.
     stage.deliver(&lambda, ["ok"]).await;
-    let statuses: Vec<u64> = stage.recorded("status").iter().map(|s| s.as_u64().unwrap()).collect();
-    assert_eq!(statuses, [400, 202, 400, 202]);
+    wait_until("all posts are heard", || stage.recorded("status").len() == 4).await;
+    assert_eq!(stage.recorded("status"), [400, 202, 400, 202]);
 }
 
 #[tokio::test]
@@ -293,12 +312,19 @@ async fn a_start_that_fails_is_an_outcome_with_the_last_lines() {
     let Outcome::InitFailed { detail, output } = &report.outcome else {
         panic!("{report:?}");
     };
-    assert_eq!(detail, "it ended with exit status: 7 before it asked for its first event");
+    assert_eq!(
+        detail,
+        "it ended with exit status: 7 before it asked for its first event"
+    );
     let mut output = output.clone();
     output.sort();
     assert_eq!(
         output,
-        ["FLOWSHIP_DLQ_URL: is not set", "hello from the function", "reading settings"]
+        [
+            "FLOWSHIP_DLQ_URL: is not set",
+            "hello from the function",
+            "reading settings"
+        ]
     );
     assert_eq!(stage.queue.left(), ["m1"]);
 
@@ -321,7 +347,10 @@ async fn a_start_that_takes_too_long_is_killed() {
     let Outcome::InitFailed { detail, .. } = &report.outcome else {
         panic!("{report:?}");
     };
-    assert_eq!(detail, "it did not ask for its first event within 0.3 s and was killed");
+    assert_eq!(
+        detail,
+        "it did not ask for its first event within 0.3 s and was killed"
+    );
     assert_eq!(lambda.child_pids(), [0; 0]);
 }
 

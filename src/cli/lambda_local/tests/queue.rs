@@ -75,7 +75,11 @@ impl TestQueue {
     /// Ids of messages still there.
     pub(super) fn left(&self) -> Vec<String> {
         let state = self.state.lock().unwrap();
-        state.messages.iter().map(|stored| stored.message.id.clone()).collect()
+        state
+            .messages
+            .iter()
+            .map(|stored| stored.message.id.clone())
+            .collect()
     }
 
     /// The most messages that each receive asked for.
@@ -86,7 +90,10 @@ impl TestQueue {
     fn take(&self, max: usize) -> Vec<ReceivedMessage> {
         let mut state = self.state.lock().unwrap();
         let now = Instant::now();
-        let visible = state.messages.iter_mut().filter(|stored| stored.visible_at <= now);
+        let visible = state
+            .messages
+            .iter_mut()
+            .filter(|stored| stored.visible_at <= now);
         visible
             .take(max)
             .map(|stored| {
@@ -120,7 +127,11 @@ impl MessageQueue for TestQueue {
         assert_eq!(wait.subsec_nanos(), 0, "SQS waits for whole seconds");
         assert_eq!(visibility, None, "the queue's own timeout is left alone");
         let one_less = |left: u32| left.checked_sub(1);
-        if self.failing_receives.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+        if self
+            .failing_receives
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .is_ok()
+        {
             return Err(QueueError::Call {
                 call: "ReceiveMessage",
                 queue_url: "http://queue".to_owned(),
@@ -143,7 +154,10 @@ impl MessageQueue for TestQueue {
         let mut state = self.state.lock().unwrap();
         let mut results = Vec::new();
         for handle in receipt_handles {
-            let found = state.messages.iter().position(|stored| stored.message.receipt_handle == *handle);
+            let found = state
+                .messages
+                .iter()
+                .position(|stored| stored.message.receipt_handle == *handle);
             results.push(match found {
                 Some(position) => {
                     let stored = state.messages.remove(position);
@@ -166,7 +180,11 @@ impl MessageQueue for TestQueue {
     async fn status(&self) -> Result<QueueStatus, QueueError> {
         let state = self.state.lock().unwrap();
         let now = Instant::now();
-        let visible = state.messages.iter().filter(|stored| stored.visible_at <= now).count();
+        let visible = state
+            .messages
+            .iter()
+            .filter(|stored| stored.visible_at <= now)
+            .count();
         Ok(QueueStatus {
             arn: ARN.to_owned(),
             visible: visible as u64,

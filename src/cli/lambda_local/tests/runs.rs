@@ -14,10 +14,16 @@ async fn a_run_ends_when_the_queue_is_empty() {
     assert_eq!(sizes, [10, 10, 5]);
     assert_eq!(stage.queue.left(), [""; 0]);
     assert_eq!(summary.ended, Ended::Empty);
-    assert_eq!((summary.invocations, summary.succeeded, summary.failed), (3, 3, 0));
+    assert_eq!(
+        (summary.invocations, summary.succeeded, summary.failed),
+        (3, 3, 0)
+    );
     assert_eq!((summary.messages_deleted, summary.messages_returned), (25, 0));
     assert_eq!(summary.cold_starts, 1);
-    assert_eq!(summary.memory_mb_used, reports.iter().map(|report| report.memory_mb_used).max().unwrap());
+    assert_eq!(
+        summary.memory_mb_used,
+        reports.iter().map(|report| report.memory_mb_used).max().unwrap()
+    );
 }
 
 #[tokio::test]
@@ -27,10 +33,16 @@ async fn hidden_messages_keep_a_run_going_until_they_succeed() {
     stage.queue.put(["bad until 3", "ok"]);
     let (reports, result) = stage.run(Until::default().or_empty()).await;
     let summary = result.unwrap();
-    let ids: Vec<&[String]> = reports.iter().map(|report| report.message_ids.as_slice()).collect();
+    let ids: Vec<&[String]> = reports
+        .iter()
+        .map(|report| report.message_ids.as_slice())
+        .collect();
     assert_eq!(ids, [&["m1", "m2"][..], &["m1"], &["m1"]]);
     assert_eq!(summary.ended, Ended::Empty);
-    assert_eq!((summary.succeeded, summary.failed, summary.messages_returned), (1, 2, 2));
+    assert_eq!(
+        (summary.succeeded, summary.failed, summary.messages_returned),
+        (1, 2, 2)
+    );
     assert_eq!(stage.queue.deleted(), ["m2", "m1"]);
 }
 
@@ -42,7 +54,10 @@ async fn a_message_of_a_crash_comes_back_by_the_visibility_timeout() {
     let (reports, result) = stage.run(Until::default().or_invocations(2)).await;
     let summary = result.unwrap();
     assert_eq!(summary.ended, Ended::Invocations);
-    assert_eq!((summary.failed, summary.messages_returned, summary.cold_starts), (2, 2, 2));
+    assert_eq!(
+        (summary.failed, summary.messages_returned, summary.cold_starts),
+        (2, 2, 2)
+    );
     assert_eq!(reports[0].message_ids, reports[1].message_ids);
     assert_ne!(reports[0].pid, reports[1].pid);
     let events = stage.recorded("event");
@@ -234,7 +249,10 @@ async fn a_receive_that_fails_is_repeated_a_few_times() {
 
     stage.queue.fail_receives(5);
     let (_, result) = stage.run(Until::default()).await;
-    assert!(matches!(result, Err(LambdaLocalError::Queue { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(LambdaLocalError::Queue { .. })),
+        "{result:?}"
+    );
 }
 
 #[tokio::test]
