@@ -117,7 +117,11 @@ impl Listing {
         if num_shown == self.num_seen {
             return seen;
         }
-        format!("{num_shown} shown, {} selected, of {seen}", self.letters.len())
+        let num_selected = self.letters.len();
+        if num_shown == num_selected {
+            return format!("{num_selected} of {seen}");
+        }
+        format!("{num_shown} shown of {num_selected} selected; {seen} in all")
     }
 }
 
@@ -342,7 +346,7 @@ mod tests {
         assert_eq!(listing.lines(&arguments, now()).len(), 3, "header, row and key");
         assert_eq!(
             listing.summary(arguments.limit),
-            "1 shown, 2 selected, of 4 dead letters"
+            "1 shown of 2 selected; 4 dead letters in all"
         );
         assert!(listing.lines(&arguments, now())[0].ends_with("REASON          OBJECT"));
         let unknown = self::arguments(Some("unknown"), None, false);

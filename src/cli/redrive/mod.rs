@@ -1,6 +1,6 @@
 //! `redrive`: looks into the dead-letter queue and puts failed S3 events back onto the main queue.
 //!
-//! A verb turns one pass through the queue ([`scan`]) into a value, and the value into lines of text or JSON. Each is
+//! A verb turns one pass through the queue (`scan`) into a value, and the value into lines of text or JSON. Each is
 //! generic over [`MessageQueue`].
 
 use std::process::ExitCode;
@@ -144,11 +144,18 @@ async fn interrupted_twice(session: &Session) {
 }
 
 async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Session) -> anyhow::Result<u8> {
-    let urls = Urls::read(environment, matches!(arguments.verb, Verb::Send(_)))?;
+    let is_send = matches!(arguments.verb, Verb::Send(_));
+    let urls = Urls::read(environment, is_send)?;
     let context = AwsContext::load().await;
     let dlq = SqsQueue::new(&context, &urls.dlq);
     let status = status_of(&dlq, "dead-letter queue").await?;
     session.tell_if_some(warning(&status));
+    let main = urls.main.as_ref().map(|url| SqsQueue::new(&context, url));
+    if let Some(main) = &main
+        && (is_send || status.redrive_policy.is_some())
+    {
+        check_direction(&status_of(main, "main queue").await?, &status)?;
+    }
     match &arguments.verb {
         Verb::Stats => {
             let (stats, stopped) = stats::look(&dlq, &urls.dlq, &status, session).await?;
@@ -171,15 +178,13 @@ async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Se
             Ok(end_of_look(listing.stopped, listing.letters.is_empty()))
         }
         Verb::Send(options) => {
-            let main = SqsQueue::new(&context, urls.main()?);
-            let main_status = status_of(&main, "main queue").await?;
-            check_direction(&main_status, &status)?;
+            let main = main.as_ref().context("send has a main queue")?;
             let route = send::Route {
                 dlq: &dlq,
                 dlq_url: &urls.dlq,
                 dlq_status: &status,
-                main: &main,
-                main_url: urls.main()?,
+                main,
+                main_url: main.url(),
             };
             let report = send::send(&route, options, session).await;
             print(arguments.json, &report, || report.lines())?;
@@ -191,10 +196,12 @@ async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Se
 
 async fn status_of<Q: MessageQueue>(queue: &Q, name: &str) -> anyhow::Result<QueueStatus> {
     let status = queue.status().await;
-    status.with_context(|| format!("the {name} cannot be asked for its numbers: check its URL, the region and the right sqs:GetQueueAttributes"))
+    status.with_context(|| {
+        format!("the {name} does not tell how it stands: check its URL, the region and the permission sqs:GetQueueAttributes")
+    })
 }
 
-/// The queues of a command.
+/// The queues of a command. Only `send` needs the main queue; the others check, if it is set, that it is another one.
 #[derive(Debug)]
 struct Urls {
     dlq: String,
@@ -203,36 +210,23 @@ struct Urls {
 
 impl Urls {
     /// Reads both settings before it complains, so that both problems are told at once.
-    fn read(environment: &Environment, with_main: bool) -> anyhow::Result<Self> {
+    fn read(environment: &Environment, needs_main: bool) -> anyhow::Result<Self> {
         let dlq = config::read_queue_url(environment, "DLQ_URL");
-        let main = with_main.then(|| config::read_queue_url(environment, "QUEUE_URL"));
-        let problems: Vec<String> = [
-            dlq.as_ref().err(),
-            main.as_ref().and_then(|url| url.as_ref().err()),
-        ]
-        .into_iter()
-        .flatten()
-        .map(ToString::to_string)
-        .collect();
-        let main = main.transpose();
-        let (Ok(dlq), Ok(main)) = (dlq, main) else {
+        let main = config::read_queue_url(environment, "QUEUE_URL");
+        let problems = [dlq.as_ref().err(), main.as_ref().err().filter(|_| needs_main)];
+        let problems: Vec<String> = problems.into_iter().flatten().map(ToString::to_string).collect();
+        let (Ok(dlq), true) = (dlq, problems.is_empty()) else {
             bail!(
                 "the queues are not known; set these, or give --dlq-url and --queue-url\n{}",
                 problems.join("\n")
             );
         };
+        let main = main.ok();
         let without_slash = |url: &str| url.trim_end_matches('/').to_owned();
-        if main
-            .as_deref()
-            .is_some_and(|main| without_slash(main) == without_slash(&dlq))
-        {
+        if main.as_deref().map(without_slash) == Some(without_slash(&dlq)) {
             bail!("main queue and dead-letter queue are the same: {dlq}");
         }
         Ok(Self { dlq, main })
-    }
-
-    fn main(&self) -> anyhow::Result<&str> {
-        self.main.as_deref().context("this command has no main queue")
     }
 }
 
@@ -256,7 +250,7 @@ fn check_direction(main: &QueueStatus, dlq: &QueueStatus) -> anyhow::Result<()> 
 fn warning(dlq: &QueueStatus) -> Option<String> {
     let policy = dlq.redrive_policy.as_ref()?;
     Some(format!(
-        "warning: the dead-letter queue has a redrive policy of its own: what is looked at {} times moves on to {}",
+        "warning: the dead-letter queue has a redrive policy of its own: a message that is received more than {} times moves on to {}",
         policy.max_receive_count, policy.dead_letter_arn
     ))
 }

@@ -13,7 +13,7 @@ use crate::queue::{MAX_BATCH_ENTRIES, MessageQueue, QueueError, QueueStatus, Rec
 
 /// Long polling asks all servers of a queue, short polling only some: an answer without messages means then that
 /// there are none. Source: "Amazon SQS short and long polling".
-const WAIT: Duration = Duration::from_secs(2);
+const WAIT: Duration = Duration::from_secs(1);
 
 /// A pass that hides this many stops: SQS allows about 120,000 messages in flight, and others need some of them.
 const MAX_MESSAGES: usize = 100_000;

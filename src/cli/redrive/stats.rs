@@ -172,10 +172,7 @@ impl Stats {
             .iter()
             .map(|(hops, number)| format!("hops {hops}: {number}"))
             .collect();
-        lines.push(format!(
-            "redriven so far (dead letters × times): {}",
-            hops.join(", ")
-        ));
+        lines.push(hops.join(", "));
         if let Some(next) = &self.next {
             lines.push(String::new());
             lines.push(format!("next: {next}"));
@@ -239,7 +236,7 @@ mod tests {
             1  1h 0m    1h 0m    unknown (moved by the queue's redrive policy)
 
         6 dead letters, failed from 2026-11-18T01:00:00Z to 2026-11-20T03:10:00Z
-        redriven so far (dead letters × times): hops 0: 4, hops 1: 1, hops 3: 1
+        hops 0: 4, hops 1: 1, hops 3: 1
 
         next: redrive send --reason bulk.throttled
         ");

@@ -302,10 +302,12 @@ fn missing_and_equal_queues_are_refused_with_what_to_do() {
     FLOWSHIP_QUEUE_URL: `q` is not a URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/name
     main queue and dead-letter queue are the same: http://q/one
     ");
-    assert!(
-        urls(Some("http://q/dlq"), None, false).is_ok(),
-        "looking needs no main queue"
-    );
+    for main in [None, Some("q")] {
+        let urls = urls(Some("http://q/dlq"), main, false).unwrap();
+        assert_eq!(urls.main, None, "looking needs no main queue");
+    }
+    let same = urls(Some("http://q/one"), Some("http://q/one"), false);
+    assert!(same.is_err(), "but does not take it for the dead-letter queue");
 }
 
 #[tokio::test]
@@ -326,7 +328,7 @@ async fn swapped_queues_and_second_names_of_one_queue_are_refused() {
     main queue and dead-letter queue are the same: arn:aws:sqs:us-east-1:000000000000:dlq
     ");
     assert_eq!(warning(&dlq), None);
-    insta::assert_snapshot!(warning(&main).unwrap(), @"warning: the dead-letter queue has a redrive policy of its own: what is looked at 5 times moves on to arn:aws:sqs:us-east-1:000000000000:dlq");
+    insta::assert_snapshot!(warning(&main).unwrap(), @"warning: the dead-letter queue has a redrive policy of its own: a message that is received more than 5 times moves on to arn:aws:sqs:us-east-1:000000000000:dlq");
 }
 
 #[test]
