@@ -53,7 +53,7 @@ impl fmt::Debug for FunctionOutput {
 }
 
 /// The function, as its configuration on AWS would describe it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FunctionSettings {
     /// The binary (on AWS: `bootstrap`).
     pub binary: PathBuf,
@@ -71,6 +71,17 @@ pub struct FunctionSettings {
     pub memory_mb: u32,
     /// Where its output goes.
     pub output: FunctionOutput,
+}
+
+impl fmt::Debug for FunctionSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values of the environment may be secrets.
+        f.debug_struct("FunctionSettings")
+            .field("binary", &self.binary)
+            .field("environment", &self.environment.keys())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl FunctionSettings {
@@ -304,7 +315,7 @@ impl Until {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

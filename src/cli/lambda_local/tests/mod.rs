@@ -37,9 +37,7 @@ impl Stage {
         function.output =
             FunctionOutput::Lines(Arc::new(move |line| lines.lock().unwrap().push(line.to_owned())));
         // An interpreter may be anywhere; AWS's own PATH comes first so that a slow wrapper is not taken.
-        let path = crate::config::process_variables()
-            .remove("PATH")
-            .unwrap_or_default();
+        let path = config::process_variables().remove("PATH").unwrap_or_default();
         let path = format!("/usr/local/bin:/usr/bin:/bin:{path}");
         function.environment.insert("PATH".to_owned(), path);
         let record = folder.path().join("record").to_string_lossy().into_owned();
