@@ -1,8 +1,8 @@
 //! `flowctl lambda-local`: runs a Lambda binary as AWS would, without AWS Lambda.
 //!
-//! Two emulations and a process: the Lambda Runtime API ([`runtime_api`], [`sandbox`]), the SQS event source mapping
-//! ([`local`], [`run`]), and the function itself ([`child`]). [`LambdaLocal`] is the whole of it as a library; what
-//! is left here is the command line.
+//! Two emulations and a process: the Lambda Runtime API (`runtime_api`, `sandbox`), the SQS event source mapping
+//! (`local`, `run`), and the function itself (`child`). [`LambdaLocal`] is the whole of it as a library; what is left
+//! here is the command line.
 
 use std::fmt;
 use std::path::PathBuf;
