@@ -1,1 +1,7 @@
-//! Integration tests.
+//! Whole behaviours on the real servers: Elasticsearch, S3 and SQS started by `infra/local/stack`, and the real
+//! `shipper` run by `flowctl lambda-local`'s emulator. Each test has its own bucket, queues and index prefix.
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by its backtrace")]
+
+mod delivery;
+mod setup;
+mod support;

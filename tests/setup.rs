@@ -5,6 +5,8 @@ use flowship::elasticsearch::client::Client;
 use flowship::elasticsearch::setup::{self, Action, SetupError, SkipReason};
 use serde_json::{Value, json};
 
+use crate::support::{Stack, world::connect};
+
 async fn get(client: &Client, path: &str) -> Value {
     let answer = client.get(path).await.unwrap();
     assert_eq!(answer.status, 200, "{path}: {:?}", answer.body);
@@ -25,8 +27,10 @@ async fn install(client: &Client, prefix: &str) {
     setup::apply(client, &plan).await.unwrap();
 }
 
-/// Also that the ILM parts are left out exactly where the server has no ILM, as the servers of the tests have not.
-pub(crate) async fn a_second_run_finds_everything_unchanged(client: &Client, prefix: &str) {
+// Also that the ILM parts are left out exactly where the server has no ILM, as the servers of the tests have not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_finds_everything_unchanged() {
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url).await, "setup-0");
     let first = setup::plan(client, prefix, false).await.unwrap();
     for step in &first.steps {
         let wanted = match step.part.needs_ilm && !first.has_ilm {
@@ -54,7 +58,9 @@ pub(crate) async fn a_second_run_finds_everything_unchanged(client: &Client, pre
     }
 }
 
-pub(crate) async fn a_setting_changed_by_hand_is_shown_and_set_back(client: &Client, prefix: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_changed_by_hand_is_shown_and_set_back() {
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url).await, "setup-1");
     install(client, prefix).await;
     let path = format!("_component_template/{prefix}-vpc-settings");
     let parts = setup::parts(prefix);
@@ -79,7 +85,9 @@ pub(crate) async fn a_setting_changed_by_hand_is_shown_and_set_back(client: &Cli
 }
 
 /// A document with every field of this version, found under every name and in every way that is promised.
-pub(crate) async fn a_document_is_found_under_all_its_names(client: &Client, prefix: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_found_under_all_its_names() {
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url).await, "setup-2");
     install(client, prefix).await;
     let index = format!("{prefix}-vpc-2026.11.20");
     let document = |source: &str, bytes: u64, second: u32| {
@@ -131,10 +139,7 @@ pub(crate) async fn a_document_is_found_under_all_its_names(client: &Client, pre
         (json!({"query_string": {"query": "10.2.3.4"}}), 1),
         (json!({"query_string": {"query": "\"eni-0a1b2c3d\""}}), 2),
         (json!({"query_string": {"query": "REJECT AND 192.0.2.7"}}), 1),
-        (
-            json!({"multi_match": {"query": "192.0.2.7", "lenient": true}}),
-            1,
-        ),
+        (json!({"multi_match": {"query": "192.0.2.7", "lenient": true}}), 1),
         (
             json!({"multi_match": {"query": "eni-0a1b2c3d", "lenient": true}}),
             2,
@@ -159,7 +164,10 @@ pub(crate) async fn a_document_is_found_under_all_its_names(client: &Client, pre
     .await;
     assert_eq!(found["aggregations"]["bytes"]["value"], 1500.0);
     assert_eq!(found["aggregations"]["minutes"]["buckets"][0]["doc_count"], 2);
-    assert_eq!(found["aggregations"]["talkers"]["buckets"][0]["key"], "2001:db8::5");
+    assert_eq!(
+        found["aggregations"]["talkers"]["buckets"][0]["key"],
+        "2001:db8::5"
+    );
     let hit = &found["hits"]["hits"][0];
     assert_eq!(hit["fields"]["network.bytes"], json!([500]));
     assert_eq!(hit["fields"]["event.end"], json!(["2026-11-20T03:10:59.000Z"]));
@@ -173,7 +181,9 @@ pub(crate) async fn a_document_is_found_under_all_its_names(client: &Client, pre
 }
 
 /// The user's hook wins over what is installed, and setup leaves it alone.
-pub(crate) async fn the_custom_component_overrides(client: &Client, prefix: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_custom_component_overrides() {
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url).await, "setup-3");
     install(client, prefix).await;
     let hook = json!({"template": {"settings": {"index": {"number_of_replicas": 0}}}});
     let path = format!("_component_template/{prefix}-vpc-custom");
@@ -188,7 +198,9 @@ pub(crate) async fn the_custom_component_overrides(client: &Client, prefix: &str
 }
 
 /// `client` is a user without cluster privileges.
-pub(crate) async fn a_missing_privilege_is_named(client: &Client, prefix: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_privilege_is_named() {
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url).await, "setup-4");
     let error = setup::plan(client, prefix, false).await.unwrap_err();
     assert!(
         matches!(

@@ -46,6 +46,11 @@ impl AwsContext {
         Self { config }
     }
 
+    /// Clients of this configuration, for programs that make their own.
+    pub fn from_sdk_config(config: SdkConfig) -> Self {
+        Self { config }
+    }
+
     /// The region in use, if one is configured.
     pub fn region(&self) -> Option<String> {
         self.config.region().map(ToString::to_string)

@@ -1,8 +1,8 @@
 //! `flowctl lambda-local`: runs a Lambda binary as AWS would, without AWS Lambda.
 //!
-//! Two emulations and a process: the Lambda Runtime API ([`runtime_api`], [`sandbox`]), the SQS event source mapping
-//! ([`local`], [`run`]), and the function itself ([`child`]). [`LambdaLocal`] is the whole of it as a library; what
-//! is left here is the command line.
+//! Two emulations and a process: the Lambda Runtime API (`runtime_api`, `sandbox`), the SQS event source mapping
+//! (`local`, `run`), and the function itself (`child`). [`LambdaLocal`] is the whole of it as a library; what is left
+//! here is the command line.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -41,23 +41,24 @@ pub use report::{Ended, InvocationReport, Outcome, Summary};
 pub use settings::{FunctionOutput, FunctionSettings, MappingSettings, Until, function_environment};
 
 const EXAMPLES: &str = "\
-The function sees what it would see on AWS: an environment of its own (yours is passed on only as far as it is
-AWS_* and FLOWSHIP_*, plus --env), one event at a time, and a deadline at which it is killed. Messages are deleted
-only when it has answered that they succeeded; all others come back when the queue's visibility timeout ends.
-With `exec` as the last line, the function may also be a script that starts a debugger or a profiler.
+The function sees what it would see on AWS: an environment of its own (of yours only AWS_* and FLOWSHIP_*, plus \
+--env), one event at a time, and a deadline at which it is killed. Messages are deleted only when it has answered \
+that they succeeded; all others come back when the queue's visibility timeout ends. Ctrl-C finishes what is being \
+handled, a second one kills it.
 
 Examples:
   Handle what is in the queue, then stop:
     flowctl lambda-local --function target/release/shipper --until-empty \\
       --queue-url https://sqs.eu-west-1.amazonaws.com/123456789012/flowlogs
 
-  Against a local stack, with the function's log in a file and the reports as JSON:
-    AWS_ENDPOINT_URL=http://127.0.0.1:4566 FLOWSHIP_QUEUE_URL=http://127.0.0.1:4566/000000000000/flowlogs \\
-      flowctl lambda-local --function target/debug/shipper --timeout-seconds 30 --concurrency 2 \\
+  Against a local stack, the function's log in a file and the reports as JSON:
+    export AWS_ENDPOINT_URL=http://127.0.0.1:4566
+    flowctl lambda-local --function target/debug/shipper --concurrency 2 \\
+      --queue-url http://127.0.0.1:4566/000000000000/flowlogs \\
       --env FLOWSHIP_LOG=debug --log-file shipper.log --json > reports.ndjson
 
-Exit codes: 0 done, 1 it cannot run or the function does not start, 2 wrong command line,
-3 interrupted before --until-empty or --invocations was reached.";
+Exit codes: 0 done, 1 it cannot run or the function does not start, 2 wrong command line, 3 interrupted before \
+--until-empty or --invocations was reached.";
 
 /// Runs a Lambda binary as AWS would: fed from an SQS queue, on this machine.
 #[derive(Args, Debug)]

@@ -228,6 +228,34 @@ async fn no_process_outlives_its_owner() {
     wait_until("both are gone", || !is_running(busy) && !is_running(sleeper)).await;
 }
 
+#[test]
+fn no_process_outlives_a_program_that_ends_in_the_middle() {
+    let stage = Stage::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (busy, sleeper) = runtime.block_on(async {
+        let lambda = stage.connect().await;
+        stage.queue.put(["hang"]);
+        tokio::select! {
+            _ = lambda.run(Until::default(), |_| ()) => panic!("nothing ends this run"),
+            () = wait_until("the event is delivered", || !stage.recorded("sleeper").is_empty()) => {}
+        }
+        let sleeper = stage.recorded("sleeper")[0].as_u64().unwrap();
+        let pid = stage.record()[0]["pid"].as_u64().unwrap();
+        lambda.shut_down().await;
+        (pid, sleeper)
+    });
+    drop(runtime);
+    let end = Instant::now() + LIMIT;
+    while is_running(busy) || is_running(sleeper) {
+        assert!(Instant::now() < end, "a process is left behind");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[tokio::test]
 async fn an_idle_process_is_gone_after_a_shut_down() {
     let stage = Stage::new();

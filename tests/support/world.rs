@@ -1,0 +1,314 @@
+//! One test's bucket, queues, index prefix and function.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Event, NotificationConfiguration, QueueConfiguration};
+use aws_sdk_sqs::types::QueueAttributeName;
+use flowship::aws::AwsContext;
+use flowship::aws::sqs::SqsQueue;
+use flowship::cli::lambda_local::{FunctionOutput, FunctionSettings, LambdaLocal, MappingSettings};
+use flowship::cli::lambda_local::{InvocationReport, Summary, Until};
+use flowship::config::{ElasticsearchSettings, Environment};
+use flowship::elasticsearch::{client::Client, setup};
+use flowship::queue::{MessageQueue, OutgoingMessage, ReceivedMessage};
+use serde_json::{Value, json};
+
+use super::Stack;
+
+/// Everything that a test works with. Nothing of it is shared with another test.
+pub(crate) struct World {
+    pub(crate) prefix: String,
+    pub(crate) bucket: String,
+    pub(crate) queue: SqsQueue,
+    pub(crate) dead_letters: SqsQueue,
+    pub(crate) elasticsearch: Client,
+    /// Settings of the function; a test may change them before it runs it.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// The timeout of the function.
+    pub(crate) timeout: Duration,
+    s3: aws_sdk_s3::Client,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+/// How a world differs from the usual one.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Elasticsearch, if not the shared one.
+    pub(crate) elasticsearch_url: Option<String>,
+    /// Seconds after which a message that was not deleted comes back.
+    pub(crate) visibility_seconds: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            elasticsearch_url: None,
+            visibility_seconds: 15,
+        }
+    }
+}
+
+impl World {
+    /// A bucket whose notifications go to a queue with a dead-letter queue, and installed templates. `name`: of the
+    /// test, unique in the run.
+    pub(crate) async fn new(name: &str) -> Self {
+        Self::with(name, Options::default()).await
+    }
+
+    pub(crate) async fn with(name: &str, options: Options) -> Self {
+        let stack = Stack::shared();
+        let config = stack.aws_config().await;
+        let s3 = aws_sdk_s3::Client::from_conf(
+            aws_sdk_s3::config::Builder::from(&config)
+                .force_path_style(true)
+                .build(),
+        );
+        let context = AwsContext::from_sdk_config(config.clone());
+        let sqs = aws_sdk_sqs::Client::new(&config);
+        let dlq_url = create_queue(&sqs, &format!("{name}-dlq"), &[]).await;
+        let dead_letters = SqsQueue::new(&context, dlq_url.clone());
+        let policy =
+            json!({"deadLetterTargetArn": dead_letters.status().await.unwrap().arn, "maxReceiveCount": 100});
+        let visibility = options.visibility_seconds.to_string();
+        let attributes = [
+            (QueueAttributeName::VisibilityTimeout, visibility.as_str()),
+            (QueueAttributeName::RedrivePolicy, &policy.to_string()),
+        ];
+        let queue_url = create_queue(&sqs, name, &attributes).await;
+        let queue = SqsQueue::new(&context, queue_url.clone());
+        s3.create_bucket().bucket(name).send().await.unwrap();
+        let notification = QueueConfiguration::builder()
+            .queue_arn(queue.status().await.unwrap().arn)
+            .events(Event::from("s3:ObjectCreated:*"))
+            .build()
+            .unwrap();
+        s3.put_bucket_notification_configuration()
+            .bucket(name)
+            .notification_configuration(
+                NotificationConfiguration::builder()
+                    .queue_configurations(notification)
+                    .build(),
+            )
+            .send()
+            .await
+            .unwrap();
+
+        let elasticsearch_url = options
+            .elasticsearch_url
+            .unwrap_or_else(|| stack.elasticsearch_url.clone());
+        let elasticsearch = connect(&elasticsearch_url).await;
+        let plan = setup::plan(&elasticsearch, name, false).await.unwrap();
+        setup::apply(&elasticsearch, &plan).await.unwrap();
+
+        let mut variables = stack.aws_variables();
+        for (variable, value) in [
+            ("FLOWSHIP_ELASTICSEARCH_URLS", elasticsearch_url.as_str()),
+            ("FLOWSHIP_QUEUE_URL", &queue_url),
+            ("FLOWSHIP_DLQ_URL", &dlq_url),
+            ("FLOWSHIP_INDEX_PREFIX", name),
+            ("FLOWSHIP_DEADLINE_MARGIN_MS", "3000"),
+        ] {
+            variables.insert(variable.to_owned(), value.to_owned());
+        }
+        Self {
+            prefix: name.to_owned(),
+            bucket: name.to_owned(),
+            queue,
+            dead_letters,
+            elasticsearch,
+            variables,
+            timeout: Duration::from_secs(60),
+            s3,
+            log: Arc::default(),
+        }
+    }
+
+    /// Uploads an object; S3 sends the notification.
+    pub(crate) async fn put(&self, key: &str, bytes: impl Into<Vec<u8>>) {
+        let body = ByteStream::from(bytes.into());
+        self.s3
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// Sends a message to the main queue.
+    pub(crate) async fn send(&self, body: impl Into<String>) {
+        let message = OutgoingMessage {
+            body: body.into(),
+            attributes: BTreeMap::new(),
+        };
+        self.queue.send(&message).await.unwrap();
+    }
+
+    /// An S3 event record for a key as S3 would write it into the event.
+    pub(crate) fn record(&self, encoded_key: &str) -> Value {
+        json!({"eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1",
+               "eventName": "ObjectCreated:Put",
+               "s3": {"bucket": {"name": self.bucket}, "object": {"key": encoded_key, "size": 1}}})
+    }
+
+    /// An S3 event that names these keys.
+    pub(crate) fn event(&self, encoded_keys: &[&str]) -> String {
+        let records: Vec<Value> = encoded_keys.iter().map(|key| self.record(key)).collect();
+        json!({ "Records": records }).to_string()
+    }
+
+    /// The function with its event source mapping.
+    pub(crate) async fn function(&self) -> LambdaLocal<SqsQueue> {
+        let mut function = FunctionSettings::new(env!("CARGO_BIN_EXE_shipper"));
+        function.environment = self.variables.clone();
+        function.timeout = self.timeout;
+        let log = Arc::clone(&self.log);
+        function.output =
+            FunctionOutput::Lines(Arc::new(move |line| log.lock().unwrap().push(line.to_owned())));
+        let mapping = MappingSettings {
+            poll_wait: Duration::from_secs(1),
+            look_interval: Duration::from_millis(300),
+            ..MappingSettings::default()
+        };
+        LambdaLocal::connect(self.queue.clone(), function, mapping)
+            .await
+            .unwrap()
+    }
+
+    /// Runs the function until the queue is empty.
+    pub(crate) async fn drain(&self) -> (Summary, Vec<InvocationReport>) {
+        let reports = Mutex::new(Vec::new());
+        let function = self.function().await;
+        let run = function.run(Until::default().or_empty(), |report| {
+            reports.lock().unwrap().push(report.clone())
+        });
+        let summary = tokio::time::timeout(Duration::from_secs(300), run)
+            .await
+            .expect("drained in time");
+        let summary = summary.unwrap_or_else(|error| panic!("{error}\n{}", self.log().join("\n")));
+        function.shut_down().await;
+        (summary, reports.into_inner().unwrap())
+    }
+
+    /// What the function logged, a JSON object a line.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The log lines of objects: `object shipped` and `object failed`.
+    pub(crate) fn object_log(&self) -> Vec<Value> {
+        let lines = self.log();
+        let parsed = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        parsed
+            .filter(|line| {
+                line["message"]
+                    .as_str()
+                    .is_some_and(|text| text.starts_with("object "))
+            })
+            .collect()
+    }
+
+    /// Documents of this test, by index.
+    pub(crate) async fn documents(&self) -> BTreeMap<String, u64> {
+        self.refresh().await;
+        let body = json!({"size": 0, "aggs": {"index": {"terms": {"field": "_index", "size": 1000}}}});
+        let answer = self.search(&body).await;
+        let buckets = answer["aggregations"]["index"]["buckets"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        buckets
+            .iter()
+            .map(|bucket| {
+                (
+                    bucket["key"].as_str().unwrap().to_owned(),
+                    bucket["doc_count"].as_u64().unwrap(),
+                )
+            })
+            .collect()
+    }
+
+    /// All documents of this test.
+    pub(crate) async fn num_documents(&self) -> u64 {
+        self.documents().await.values().sum()
+    }
+
+    pub(crate) async fn search(&self, body: &Value) -> Value {
+        let path = format!("{}-*/_search?ignore_unavailable=true", self.prefix);
+        let answer = self.elasticsearch.post(&path, body.to_string()).await.unwrap();
+        let answer_body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(answer.status, 200, "{answer_body}");
+        answer_body
+    }
+
+    async fn refresh(&self) {
+        let path = format!("{}-*/_refresh?ignore_unavailable=true", self.prefix);
+        let answer = self.elasticsearch.post(&path, "").await.unwrap();
+        assert!(matches!(answer.status, 200 | 404), "{answer:?}");
+    }
+
+    /// Takes every dead letter out of its queue.
+    pub(crate) async fn take_dead_letters(&self) -> Vec<ReceivedMessage> {
+        let mut all = Vec::new();
+        loop {
+            let messages = self.dead_letters.receive(10, Duration::ZERO, None).await.unwrap();
+            if messages.is_empty() {
+                return all;
+            }
+            let handles: Vec<String> = messages
+                .iter()
+                .map(|message| message.receipt_handle.clone())
+                .collect();
+            assert!(
+                self.dead_letters
+                    .delete_batch(&handles)
+                    .await
+                    .iter()
+                    .all(Result::is_ok)
+            );
+            all.extend(messages);
+        }
+    }
+
+    /// How many messages the main queue still has, in whatever state.
+    pub(crate) async fn num_messages(&self) -> u64 {
+        let status = self.queue.status().await.unwrap();
+        status.visible + status.in_flight + status.delayed
+    }
+}
+
+/// A dead letter's attribute as text.
+pub(crate) fn attribute(letter: &ReceivedMessage, name: &str) -> String {
+    letter
+        .attributes
+        .get(name)
+        .and_then(|value| value.to_text())
+        .unwrap_or_else(|| panic!("no `{name}`: {letter:?}"))
+}
+
+pub(crate) async fn connect(url: &str) -> Client {
+    let mut environment = Environment::default();
+    environment.set("ELASTICSEARCH_URLS", Some(url));
+    let settings = ElasticsearchSettings::read(&environment).unwrap();
+    Client::connect(&settings, async |_: &str| unreachable!("no secret is named"))
+        .await
+        .unwrap()
+}
+
+async fn create_queue(
+    sqs: &aws_sdk_sqs::Client,
+    name: &str,
+    attributes: &[(QueueAttributeName, &str)],
+) -> String {
+    let mut request = sqs.create_queue().queue_name(name);
+    for (attribute, value) in attributes {
+        request = request.attributes(attribute.clone(), *value);
+    }
+    request.send().await.unwrap().queue_url.unwrap()
+}
