@@ -19,7 +19,7 @@ NAME = "flowship-demo"
 DLQ_NAME = f"{NAME}-dlq"
 REGION = "us-east-1"
 RETENTION_S = 14 * 86_400
-# As long as the function may run; on AWS, six times that.
+# As long as one invocation of `flowctl lambda-local` may take; on AWS, six times that.
 VISIBILITY_TIMEOUT_S = 60
 MAX_RECEIVES = 5
 BATCH = 10

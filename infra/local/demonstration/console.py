@@ -76,6 +76,8 @@ class Console:
         """Ends the step before, with its time, and begins the next one."""
         self.end_step()
         self._step_began = time.monotonic()
+        if not self._is_terminal:
+            self._progress_at = self._step_began
         self._line(f"\n{self._bold(f'{self._next_step}. {title}')}")
         self._next_step += 1
 

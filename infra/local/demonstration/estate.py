@@ -25,6 +25,10 @@ ALL_FIELDS = (
 
 ZONES = ("use1-az1", "use1-az2", "use1-az4")
 
+# What scanners knock at, the most popular first.
+POPULAR_PORTS = (23, 22, 3389, 445, 8080, 6379, 5900, 1433, 3306, 2375, 9200, 5060, 25, 11211)
+_ZIPF_OF_PORTS = list(accumulate(1 / (rank + 2) for rank in range(len(POPULAR_PORTS))))
+
 # role: number of interfaces, and the port on which it serves
 ROLES = {
     "balancer": (3, 443),
@@ -134,7 +138,13 @@ class Outside:
         self.services = [f"198.51.100.{host}" for host in range(10, 40)]
         self.backup = "198.51.100.200"
         self.time_servers = ["192.0.2.123", "192.0.2.124"]
-        self.scanners = [f"203.0.113.{host}" for host in (7, 66, 101, 102, 103, 150, 201, 250)]
+        self.scanners = [f"203.0.113.{host}" for host in rng.sample(range(1, 255), 60)]
+        # Every scanner has its own few ports.
+        self.favourite_ports = {
+            scanner: rng.choices(POPULAR_PORTS, cum_weights=_ZIPF_OF_PORTS, k=rng.randrange(1, 6))
+            for scanner in self.scanners
+        }
+        self.scanner_weights = list(accumulate(1 / (rank + 3) for rank in range(len(self.scanners))))
         # Zipf: the k-th client talks a k-th as often as the first.
         self.client_weights = list(accumulate(1 / (rank + 8) for rank in range(len(self.clients))))
         self.client6_weights = list(accumulate(1 / (rank + 4) for rank in range(len(self.clients6))))

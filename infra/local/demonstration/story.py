@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cloud import DLQ_NAME, NAME, VISIBILITY_TIMEOUT_S, Cloud
+from .cloud import DLQ_NAME, NAME, Cloud
 from .console import Console, DemoFailed, size, thousands
 from .estate import VPCS
 from .ledger import Counts, FunctionLog, Ledger, Pass
@@ -13,7 +13,6 @@ from .search import PATTERN, Search
 from .tally import Tally
 from .tools import Tools
 
-BATCH_SIZE = 10
 CONCURRENCY = 2
 # The accounts of the hand-written samples would only lengthen the table.
 MIN_RECORDS_OF_AN_ACCOUNT = 100
@@ -112,8 +111,7 @@ class Story:
         log = self._tools.relative(self._log.path)
         self._tools.follow(
             *("flowctl", "lambda-local", "--function", function, "--until-empty"),
-            *("--batch-size", str(BATCH_SIZE), "--concurrency", str(CONCURRENCY)),
-            *("--timeout-seconds", str(VISIBILITY_TIMEOUT_S), "--log-file", log),
+            *("--concurrency", str(CONCURRENCY), "--log-file", log),
             hint=f"the function's own words are in {log}",
         )
         self._console.check("the queue is empty", self._cloud.numbers(self._cloud.queue_url).all, 0)
@@ -146,10 +144,14 @@ class Story:
 
     def _show_ledger(self, ledger: Ledger) -> None:
         rows: list[list[str | int]] = []
+        together = Counts()
         for name, is_shipped in (("shipped", True), ("failed", False)):
             number, counts = ledger.total(shipped=is_shipped)
             if number:
                 rows.append([name, number, *counts.row()])
+                together.add(counts)
+        if len(rows) > 1:
+            rows.append(["together", len(ledger.passes), *together.row()])
         self._console.table(["objects", "number", "lines", "indexed", "duplicate", "no data", "refused"], rows)
 
     def _check_sums(self, ledger: Ledger) -> None:
@@ -187,7 +189,7 @@ class Story:
 
         accounts = self._search.accounts()
         console.say()
-        console.say("Accepted and rejected records by account")
+        console.say("Accepted and rejected records by account (without the documentation's examples)")
         rows: list[list[str | int]] = []
         for name in sorted({account for account, _ in accounts}):
             accepted, rejected = accounts.get((name, "ACCEPT"), 0), accounts.get((name, "REJECT"), 0)
@@ -293,11 +295,11 @@ class Story:
     def _sum_up(self) -> None:
         console, expected = self._console, self._expected_sum()
         console.heading("What you have seen")
+        documents, no_data = thousands(expected.documents), thousands(expected.no_data)
         console.say(
             f"{len(self._expected)} objects with {thousands(expected.lines)} lines went from S3 through SQS and the "
             "Lambda function into\n"
-            f"Elasticsearch: {thousands(expected.documents)} documents; {thousands(expected.no_data)} NODATA records are "
-            "counted only.\n"
+            f"Elasticsearch: {documents} documents; {no_data} NODATA records are counted only.\n"
             "A truncated object, its repair and redrive, and a second delivery of everything later,\n"
             "every line is there exactly once. One dead letter is left, with its reason: its object is gone.\n"
             f"The {console.num_checks} facts marked `ok` were checked against what was generated."

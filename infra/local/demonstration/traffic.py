@@ -17,8 +17,6 @@ from .estate import DEFAULT_FIELDS, Interface, Outside, Vpc
 SLOT_S = 300
 TCP, UDP, ICMP, ICMP6 = 6, 17, 1, 58
 SYN, FIN, SYN_ACK = 2, 1, 18
-# What scanners knock at most; else any port.
-POPULAR_PORTS = (22, 23, 3389, 445, 8080, 5900, 1433, 3306, 6379, 2375, 9200, 5060, 25, 11211)
 NODATA_SHARE = 0.011
 SKIPDATA_SHARE = 0.0007
 
@@ -115,16 +113,17 @@ class SlotTraffic:
 
     def _scan(self) -> Iterator[str]:
         """One scanner, many ports or many interfaces; nothing comes back."""
-        rng = self._rng
-        scanner = rng.choice(self._outside.scanners)
+        rng, outside = self._rng, self._outside
+        scanner = rng.choices(outside.scanners, cum_weights=outside.scanner_weights)[0]
+        favourites = outside.favourite_ports[scanner]
         target = rng.choice(self._vpc.all_interfaces)
         is_sweep = rng.random() < 0.5
-        port = rng.choice(POPULAR_PORTS)
+        port = rng.choice(favourites)
         for _ in range(rng.randrange(2, 12)):
             if is_sweep:
                 target = rng.choice(self._vpc.all_interfaces)
             else:
-                port = rng.choice(POPULAR_PORTS) if rng.random() < 0.7 else rng.randrange(1, 65536)
+                port = rng.choice(favourites) if rng.random() < 0.6 else rng.randrange(1, 65536)
             start, end = self._interval()
             packets = 1 if rng.random() < 0.9 else 3
             source_port = rng.randrange(32768, 61000)
