@@ -13,10 +13,15 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// For an invocation that ends at `end`: work stops `margin` before it.
+    /// For an invocation that ends at `end`: work stops `margin` before it. Half of the time that is left now belongs
+    /// to work in any case: a margin longer than the function's timeout must not leave none.
     pub fn new(end: Instant, margin: Duration) -> Self {
-        let stop_at = end.checked_sub(margin).unwrap_or_else(Instant::now);
-        Self { stop_at, margin }
+        let now = Instant::now();
+        let margin = margin.min(end.saturating_duration_since(now) / 2);
+        Self {
+            stop_at: (end - margin).max(now),
+            margin,
+        }
     }
 
     /// No new work starts after this moment.
@@ -44,6 +49,15 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_margin_longer_than_the_invocation_leaves_half_of_it_for_work() {
+        let now = Instant::now();
+        let deadline = Deadline::new(now + Duration::from_secs(10), Duration::from_secs(20));
+        assert_eq!(deadline.time_left(), Duration::from_secs(5));
+        let late = Deadline::new(now, Duration::from_secs(20));
+        assert!(late.has_passed());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_never_outlives_half_the_margin() {

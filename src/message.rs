@@ -10,7 +10,7 @@ use crate::dead_letter::{self, Circumstances};
 use crate::deadline::Deadline;
 use crate::notification::{self, NotifiedObject};
 use crate::object::ObjectStore;
-use crate::outcome::{Counts, Disposition, Failure, Reason};
+use crate::outcome::{Counts, Disposition, Failure, Reason, error_chain};
 use crate::queue::{MessageQueue, OutgoingMessage};
 use crate::ship::{ObjectReport, ShipReport, Shipper};
 
@@ -162,15 +162,7 @@ fn open<'a>(message: &'a Message, batch: &mut BatchReport) -> Opened<'a> {
             batch.num_ignored += notification.ignored as u64;
             Ok(notification.objects)
         }
-        Err(error) => {
-            let cause = std::error::Error::source(&error)
-                .map(|cause| format!(": {cause}"))
-                .unwrap_or_default();
-            Err(Failure::new(
-                Reason::NotificationMalformed,
-                format!("{error}{cause}"),
-            ))
-        }
+        Err(error) => Err(Failure::new(Reason::NotificationMalformed, error_chain(&error))),
     };
     Opened { message, content }
 }

@@ -151,6 +151,21 @@ impl fmt::Display for Failure {
     }
 }
 
+/// An error and its causes in one line, each said once.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
 /// What became of the lines of one object (header and blank lines are not lines). For an object that was read to
 /// its end and answered for, `lines = indexed + duplicate + no_data + refused`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -139,13 +139,18 @@ async fn of_two_objects_the_missing_one_is_dead_lettered_and_can_be_put_back_by_
     assert_eq!(world.num_documents().await, 100);
 
     // The object appears; the body of the dead letter is a notification like S3's own.
-    world.put("not here %.gz", FlowLog::new().records(2, 0, 50).gzip()).await;
+    world
+        .put("not here %.gz", FlowLog::new().records(2, 0, 50).gzip())
+        .await;
     world.drain().await;
     assert_eq!(world.num_documents().await, 150);
     world.send(letters[0].body.clone()).await;
     world.drain().await;
     let last = world.object_log().pop().unwrap();
-    assert_eq!((&last["message"], &last["duplicate"]), (&json!("object shipped"), &json!(50)));
+    assert_eq!(
+        (&last["message"], &last["duplicate"]),
+        (&json!("object shipped"), &json!(50))
+    );
     assert_eq!(world.num_documents().await, 150);
 }
 

@@ -3,5 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by its backtrace")]
 
 mod delivery;
+mod redrive;
+mod security;
+mod settings;
 mod setup;
+mod structure;
 mod support;

@@ -2,7 +2,7 @@
 //! promise. Each test takes its own prefix, so they may share a server.
 
 use flowship::elasticsearch::client::Client;
-use flowship::elasticsearch::setup::{self, Action, SetupError, SkipReason};
+use flowship::elasticsearch::setup::{self, Action, SkipReason};
 use serde_json::{Value, json};
 
 use crate::support::{Stack, world::connect};
@@ -30,7 +30,7 @@ async fn install(client: &Client, prefix: &str) {
 // Also that the ILM parts are left out exactly where the server has no ILM, as the servers of the tests have not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_finds_everything_unchanged() {
-    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url).await, "setup-0");
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-0");
     let first = setup::plan(client, prefix, false).await.unwrap();
     for step in &first.steps {
         let wanted = match step.part.needs_ilm && !first.has_ilm {
@@ -60,7 +60,7 @@ async fn a_second_run_finds_everything_unchanged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_setting_changed_by_hand_is_shown_and_set_back() {
-    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url).await, "setup-1");
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-1");
     install(client, prefix).await;
     let path = format!("_component_template/{prefix}-vpc-settings");
     let parts = setup::parts(prefix);
@@ -87,7 +87,7 @@ async fn a_setting_changed_by_hand_is_shown_and_set_back() {
 /// A document with every field of this version, found under every name and in every way that is promised.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_is_found_under_all_its_names() {
-    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url).await, "setup-2");
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-2");
     install(client, prefix).await;
     let index = format!("{prefix}-vpc-2026.11.20");
     let document = |source: &str, bytes: u64, second: u32| {
@@ -183,7 +183,7 @@ async fn a_document_is_found_under_all_its_names() {
 /// The user's hook wins over what is installed, and setup leaves it alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_custom_component_overrides() {
-    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url).await, "setup-3");
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-3");
     install(client, prefix).await;
     let hook = json!({"template": {"settings": {"index": {"number_of_replicas": 0}}}});
     let path = format!("_component_template/{prefix}-vpc-custom");
@@ -195,22 +195,4 @@ async fn the_custom_component_overrides() {
     let settings = get(client, &format!("{index}/_settings")).await;
     let replicas = &settings[index.as_str()]["settings"]["index"]["number_of_replicas"];
     assert_eq!(replicas, "0");
-}
-
-/// `client` is a user without cluster privileges.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_missing_privilege_is_named() {
-    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url).await, "setup-4");
-    let error = setup::plan(client, prefix, false).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            SetupError::Forbidden {
-                status: 403,
-                privilege: "manage_index_templates",
-                ..
-            }
-        ),
-        "{error}"
-    );
 }

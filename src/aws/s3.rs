@@ -5,8 +5,9 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::{AwsContext, chain, describe};
+use super::{AwsContext, describe};
 use crate::object::{ObjectBody, ObjectRef, ObjectStore, OpenObject, StoreError};
+use crate::outcome::error_chain;
 
 /// S3 as an object store.
 #[derive(Clone, Debug)]
@@ -89,7 +90,7 @@ impl ObjectBody for S3Body {
             Some(Ok(chunk)) => Ok(Some(chunk)),
             Some(Err(error)) => Err(StoreError::Unavailable {
                 object: self.object.clone(),
-                detail: chain(&error),
+                detail: error_chain(&error),
             }),
         }
     }

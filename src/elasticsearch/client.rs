@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::bulk::{BulkAnswer, BulkSink, SendError};
 use crate::config::{self, Credentials, ElasticsearchSettings};
+use crate::outcome::error_chain;
 
 /// What of a `_bulk` answer is needed. `items.*.status` must stay: an item without any of the named fields vanishes
 /// from the array, and positions shift.
@@ -166,7 +167,7 @@ impl Client {
                 Some(detail) => ClientError::UntrustedCertificate { url, detail },
                 None => ClientError::Unreachable {
                     url,
-                    detail: chain(&error),
+                    detail: error_chain(&error),
                 },
             }),
         }
@@ -312,23 +313,10 @@ fn to_send_error(error: &elasticsearch::Error) -> SendError {
     if error.is_timeout() {
         SendError::Timeout
     } else {
-        SendError::Connection { detail: chain(error) }
-    }
-}
-
-/// An error and its causes in one line, each said once.
-fn chain(error: &elasticsearch::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let said = inner.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
+        SendError::Connection {
+            detail: error_chain(error),
         }
-        cause = inner.source();
     }
-    text
 }
 
 /// The TLS library's words, when the connection failed because of the server's certificate.

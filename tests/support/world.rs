@@ -38,6 +38,8 @@ pub(crate) struct World {
 pub(crate) struct Options {
     /// Elasticsearch, if not the shared one.
     pub(crate) elasticsearch_url: Option<String>,
+    /// How the test itself reaches it (`ELASTICSEARCH_…` settings beside the URL); the function is told nothing of it.
+    pub(crate) admin: Vec<(&'static str, String)>,
     /// Seconds after which a message that was not deleted comes back.
     pub(crate) visibility_seconds: u32,
 }
@@ -46,6 +48,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             elasticsearch_url: None,
+            admin: Vec::new(),
             visibility_seconds: 15,
         }
     }
@@ -99,7 +102,7 @@ impl World {
         let elasticsearch_url = options
             .elasticsearch_url
             .unwrap_or_else(|| stack.elasticsearch_url.clone());
-        let elasticsearch = connect(&elasticsearch_url).await;
+        let elasticsearch = connect(&elasticsearch_url, &options.admin).await;
         let plan = setup::plan(&elasticsearch, name, false).await.unwrap();
         setup::apply(&elasticsearch, &plan).await.unwrap();
 
@@ -184,7 +187,7 @@ impl World {
         let reports = Mutex::new(Vec::new());
         let function = self.function().await;
         let run = function.run(Until::default().or_empty(), |report| {
-            reports.lock().unwrap().push(report.clone())
+            reports.lock().unwrap().push(report.clone());
         });
         let summary = tokio::time::timeout(Duration::from_secs(300), run)
             .await
@@ -292,9 +295,13 @@ pub(crate) fn attribute(letter: &ReceivedMessage, name: &str) -> String {
         .unwrap_or_else(|| panic!("no `{name}`: {letter:?}"))
 }
 
-pub(crate) async fn connect(url: &str) -> Client {
+/// A client of the test itself; `settings` are `ELASTICSEARCH_…` settings beside the URL.
+pub(crate) async fn connect(url: &str, settings: &[(&'static str, String)]) -> Client {
     let mut environment = Environment::default();
     environment.set("ELASTICSEARCH_URLS", Some(url));
+    for (name, value) in settings {
+        environment.set(name, Some(value.as_str()));
+    }
     let settings = ElasticsearchSettings::read(&environment).unwrap();
     Client::connect(&settings, async |_: &str| unreachable!("no secret is named"))
         .await

@@ -1,0 +1,226 @@
+//! Reads settings one by one, checks each, and gathers what is wrong.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::{
+    ConfigError, Credentials, ElasticsearchSettings, Environment, Problem, SETTINGS, ShipSettings,
+    check_api_key,
+};
+
+pub(super) struct Reader<'a> {
+    environment: &'a Environment,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(environment: &'a Environment) -> Self {
+        Self {
+            environment,
+            problems: Vec::new(),
+        }
+    }
+
+    /// `value` is `None` only where a problem was noted.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, ConfigError> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            _ => Err(ConfigError {
+                problems: self.problems,
+            }),
+        }
+    }
+
+    fn problem(&mut self, name: &'static str, message: impl Into<String>) {
+        self.problems.push(Problem {
+            name,
+            message: message.into(),
+        });
+    }
+
+    /// The value, or the table's default. An empty variable counts as not set.
+    fn get(&self, name: &'static str) -> Option<&'a str> {
+        let row = SETTINGS
+            .iter()
+            .find(|row| row.name == name)
+            .expect("every setting is in the table");
+        match self.environment.values.get(name).map(|value| value.trim()) {
+            Some(value) if !value.is_empty() => Some(value),
+            _ => row.default,
+        }
+    }
+
+    pub(super) fn number(&mut self, name: &'static str, allowed: RangeInclusive<u64>) -> u64 {
+        let value = self.get(name).expect("every number has a default");
+        match value.parse() {
+            Ok(number) if allowed.contains(&number) => number,
+            _ => {
+                let (low, high) = (allowed.start(), allowed.end());
+                self.problem(
+                    name,
+                    format!("`{value}` is not a whole number from {low} to {high}"),
+                );
+                *low
+            }
+        }
+    }
+
+    pub(super) fn count(&mut self, name: &'static str, allowed: RangeInclusive<u64>) -> usize {
+        usize::try_from(self.number(name, allowed)).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn boolean(&mut self, name: &'static str) -> bool {
+        match self.get(name) {
+            Some("true") => true,
+            Some("false") | None => false,
+            Some(value) => {
+                self.problem(name, format!("`{value}` is neither true nor false"));
+                false
+            }
+        }
+    }
+
+    pub(super) fn ship(&mut self) -> ShipSettings {
+        ShipSettings {
+            index_prefix: self.index_prefix(),
+            bulk_max_bytes: self.count("BULK_MAX_BYTES", 1 << 20..=64 << 20),
+            bulk_in_flight: self.count("BULK_IN_FLIGHT", 1..=16),
+            objects_in_flight: self.count("OBJECTS_IN_FLIGHT", 1..=64),
+            bulk_timeout: Duration::from_millis(self.number("BULK_TIMEOUT_MS", 1000..=900_000)),
+            keep_no_data: self.boolean("KEEP_NODATA"),
+        }
+    }
+
+    /// Elasticsearch allows more; these need no escaping in JSON, URLs and file names.
+    pub(super) fn index_prefix(&mut self) -> String {
+        const NAME: &str = "INDEX_PREFIX";
+        let value = self.get(NAME).expect("the prefix has a default").to_owned();
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+        if !value.starts_with(|c: char| c.is_ascii_lowercase())
+            || !value.chars().all(allowed)
+            || value.len() > 100
+        {
+            self.problem(
+                NAME,
+                format!("`{value}` is no prefix of an index name: a letter first, then a-z, 0-9, `-`, `_`, `.`, at most 100"),
+            );
+        }
+        value
+    }
+
+    pub(super) fn queue_url(&mut self, name: &'static str) -> Option<String> {
+        let Some(value) = self.get(name) else {
+            self.problem(name, "is not set: give the URL of the SQS queue");
+            return None;
+        };
+        match Url::parse(value) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(value.to_owned()),
+            _ => {
+                self.problem(
+                    name,
+                    format!(
+                        "`{value}` is not a URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/name"
+                    ),
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn elasticsearch(&mut self) -> Option<ElasticsearchSettings> {
+        let urls = self.elasticsearch_urls();
+        let credentials = self.credentials();
+        let ca_file = self.get("ELASTICSEARCH_CA_FILE").map(PathBuf::from);
+        Some(ElasticsearchSettings {
+            urls: urls?,
+            credentials: credentials?,
+            ca_file,
+        })
+    }
+
+    fn elasticsearch_urls(&mut self) -> Option<Vec<Url>> {
+        const NAME: &str = "ELASTICSEARCH_URLS";
+        let Some(value) = self.get(NAME) else {
+            self.problem(
+                NAME,
+                "is not set: give the URL of Elasticsearch, for example https://es.example.com:9200",
+            );
+            return None;
+        };
+        let mut urls = Vec::new();
+        for text in value.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+            // Credentials in a URL would reach logs and error texts.
+            let problem = match Url::parse(text) {
+                Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                    "a URL holds credentials: use ELASTICSEARCH_USERNAME and _PASSWORD".to_owned()
+                }
+                Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                    urls.push(with_trailing_slash(url));
+                    continue;
+                }
+                _ => format!("`{text}` is not a URL that starts with http:// or https://"),
+            };
+            self.problem(NAME, problem);
+            return None;
+        }
+        Some(urls)
+    }
+
+    fn credentials(&mut self) -> Option<Credentials> {
+        let text = |reader: &Self, name| reader.get(name).map(str::to_owned);
+        let api_key = text(self, "ELASTICSEARCH_API_KEY");
+        let username = text(self, "ELASTICSEARCH_USERNAME");
+        let password = text(self, "ELASTICSEARCH_PASSWORD");
+        let arn = text(self, "ELASTICSEARCH_SECRET_ARN");
+        let file = text(self, "ELASTICSEARCH_SECRET_FILE");
+        match (api_key, username, password, arn, file) {
+            (None, None, None, None, None) => Some(Credentials::Anonymous),
+            (Some(key), None, None, None, None) => match check_api_key(&key) {
+                Ok(()) => Some(Credentials::ApiKey(key)),
+                Err(message) => {
+                    self.problem("ELASTICSEARCH_API_KEY", message);
+                    None
+                }
+            },
+            (None, Some(username), Some(password), None, None) => {
+                Some(Credentials::Basic { username, password })
+            }
+            (None, None, None, Some(arn), None) => Some(Credentials::SecretArn(arn)),
+            (None, None, None, None, Some(file)) => Some(Credentials::SecretFile(PathBuf::from(file))),
+            (None, Some(_), None, None, None) => {
+                self.problem(
+                    "ELASTICSEARCH_PASSWORD",
+                    "is not set, but ELASTICSEARCH_USERNAME is",
+                );
+                None
+            }
+            (None, None, Some(_), None, None) => {
+                self.problem(
+                    "ELASTICSEARCH_USERNAME",
+                    "is not set, but ELASTICSEARCH_PASSWORD is",
+                );
+                None
+            }
+            _ => {
+                self.problem(
+                    "ELASTICSEARCH_API_KEY",
+                    "more than one kind of credentials is set: give an API key, or user name and password, \
+                     or one of _SECRET_ARN and _SECRET_FILE",
+                );
+                None
+            }
+        }
+    }
+}
+
+/// Without it the last segment of a path prefix would be replaced by the API path.
+fn with_trailing_slash(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    url
+}

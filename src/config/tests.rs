@@ -1,0 +1,80 @@
+use super::*;
+
+fn environment(values: &[(&str, &str)]) -> Environment {
+    let values = values
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Environment { values }
+}
+
+const GOOD: [(&str, &str); 2] = [
+    ("ELASTICSEARCH_URLS", "http://127.0.0.1:9200"),
+    ("DLQ_URL", "http://127.0.0.1:4566/000000000000/dlq"),
+];
+
+#[test]
+fn defaults_are_those_of_the_table() {
+    let settings = ShipperSettings::read(&environment(&GOOD)).unwrap();
+    assert_eq!(settings.ship.bulk_max_bytes, 4 << 20);
+    assert_eq!(settings.ship.index_prefix, "flowlogs");
+    assert_eq!(settings.deadline_margin, Duration::from_secs(20));
+    assert_eq!(settings.elasticsearch.credentials, Credentials::Anonymous);
+    assert_eq!(settings.elasticsearch.urls[0].as_str(), "http://127.0.0.1:9200/");
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let environment = environment(&[
+        ("ELASTICSEARCH_URLS", "localhost"),
+        ("ELASTICSEARCH_USERNAME", "shipper"),
+        ("INDEX_PREFIX", "Flow"),
+        ("BULK_MAX_BYTES", "4MB"),
+        ("KEEP_NODATA", "yes"),
+        ("MAX_RECEIVES", "0"),
+    ]);
+    insta::assert_snapshot!(ShipperSettings::read(&environment).unwrap_err(), @"
+    FLOWSHIP_ELASTICSEARCH_URLS: `localhost` is not a URL that starts with http:// or https://
+    FLOWSHIP_ELASTICSEARCH_PASSWORD: is not set, but ELASTICSEARCH_USERNAME is
+    FLOWSHIP_INDEX_PREFIX: `Flow` is no prefix of an index name: a letter first, then a-z, 0-9, `-`, `_`, `.`, at most 100
+    FLOWSHIP_BULK_MAX_BYTES: `4MB` is not a whole number from 1048576 to 67108864
+    FLOWSHIP_KEEP_NODATA: `yes` is neither true nor false
+    FLOWSHIP_DLQ_URL: is not set: give the URL of the SQS queue
+    FLOWSHIP_MAX_RECEIVES: `0` is not a whole number from 1 to 1000
+    ");
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let error = ElasticsearchSettings::read(&environment(&[("ELASTICSEARCH_URLS", " ")])).unwrap_err();
+    insta::assert_snapshot!(error, @"FLOWSHIP_ELASTICSEARCH_URLS: is not set: give the URL of Elasticsearch, for example https://es.example.com:9200");
+}
+
+#[test]
+fn secrets_are_in_no_message_and_in_no_debug_text() {
+    let bad = environment(&[
+        ("ELASTICSEARCH_URLS", "https://elastic:hunter2@es:9200"),
+        ("ELASTICSEARCH_API_KEY", "hunter2\n!"),
+        ("ELASTICSEARCH_PASSWORD", "hunter2"),
+    ]);
+    let error = ElasticsearchSettings::read(&bad).unwrap_err();
+    assert_eq!(error.problems.len(), 2);
+    let good = environment(&[
+        ("ELASTICSEARCH_URLS", "https://es"),
+        ("ELASTICSEARCH_API_KEY", "aHVudGVyMg=="),
+    ]);
+    let settings = ElasticsearchSettings::read(&good).unwrap();
+    let told = format!("{error} {error:?} {bad:?} {settings:?}");
+    assert!(
+        !told.contains("hunter2") && !told.contains("aHVudGVyMg"),
+        "{told}"
+    );
+}
+
+#[test]
+fn several_urls_and_path_prefixes_are_kept() {
+    let environment = environment(&[("ELASTICSEARCH_URLS", "https://a:9200/es, https://b:9200")]);
+    let settings = ElasticsearchSettings::read(&environment).unwrap();
+    let urls: Vec<&str> = settings.urls.iter().map(Url::as_str).collect();
+    assert_eq!(urls, ["https://a:9200/es/", "https://b:9200/"]);
+}
