@@ -40,6 +40,9 @@ pub use local::LambdaLocal;
 pub use report::{Ended, InvocationReport, Outcome, Summary};
 pub use settings::{FunctionOutput, FunctionSettings, MappingSettings, Until, function_environment};
 
+/// How long one look into the queue waits in a run that ends when the queue is empty.
+const SHORT_POLL_WAIT: Duration = Duration::from_secs(1);
+
 const EXAMPLES: &str = "\
 The function sees what it would see on AWS: an environment of its own (of yours only AWS_* and FLOWSHIP_*, plus \
 --env), one event at a time, and a deadline at which it is killed. Messages are deleted only when it has answered \
@@ -150,7 +153,17 @@ impl Arguments {
             batching_window: Duration::from_secs(self.batching_window_seconds),
             concurrency: self.concurrency,
             partial_batch_responses: !self.no_partial_batch_responses,
+            poll_wait: self.poll_wait(),
             ..MappingSettings::default()
+        }
+    }
+
+    /// A run that ends by itself polls shortly, so that its end can wait for the last polls.
+    fn poll_wait(&self) -> Duration {
+        if self.until_empty {
+            SHORT_POLL_WAIT
+        } else {
+            MappingSettings::default().poll_wait
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -12,6 +13,10 @@ use super::local::Shared;
 use super::report::{Ended, InvocationReport, Outcome, Summary};
 use super::settings::Until;
 use crate::queue::{MessageQueue, QueueStatus};
+
+/// How long the end of a run waits for polls that are under way. A poll that is left alone may still be given
+/// messages, which then stay hidden until their visibility timeout ends.
+const LAST_POLLS: Duration = Duration::from_secs(2);
 
 /// See [`LambdaLocal::run`](super::LambdaLocal::run). Dropping the future kills what is being invoked.
 pub(super) async fn run<Q: MessageQueue>(
@@ -74,9 +79,12 @@ async fn work<Q: MessageQueue>(
     // A place is taken before messages are: whoever receives must also invoke.
     while take_one(&invocations_left) {
         let messages = loop {
+            if *stopping.borrow() {
+                return Ok(());
+            }
             let received = tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+                () = stopped_for(&mut stopping, LAST_POLLS) => return Ok(()),
                 received = shared.receive_batch() => received?,
             };
             if !received.is_empty() {
@@ -100,6 +108,14 @@ async fn work<Q: MessageQueue>(
         give_up_on_init(&shared, outcome)?;
     }
     Ok(())
+}
+
+/// Returns when the run has been stopping for so long.
+async fn stopped_for(stopping: &mut watch::Receiver<bool>, time: Duration) {
+    // Without a sender nobody waits for this worker any more.
+    if stopping.wait_for(|stop| *stop).await.is_ok() {
+        sleep(time).await;
+    }
 }
 
 fn take_one(left: &AtomicU64) -> bool {

@@ -31,6 +31,21 @@ pub(super) struct TestQueue {
     state: Arc<Mutex<State>>,
     visibility_timeout: Duration,
     failing_receives: Arc<AtomicU32>,
+    num_abandoned: Arc<AtomicU32>,
+}
+
+/// Counts a receive whose caller does not wait for its end.
+struct Poll {
+    num_abandoned: Arc<AtomicU32>,
+    is_over: bool,
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.num_abandoned.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl TestQueue {
@@ -39,6 +54,7 @@ impl TestQueue {
             state: Arc::default(),
             visibility_timeout,
             failing_receives: Arc::default(),
+            num_abandoned: Arc::default(),
         }
     }
 
@@ -85,6 +101,11 @@ impl TestQueue {
     /// The most messages that each receive asked for.
     pub(super) fn max_asked(&self) -> Vec<usize> {
         self.state.lock().unwrap().max_asked.clone()
+    }
+
+    /// How many receives were left alone before they ended.
+    pub(super) fn num_abandoned(&self) -> u32 {
+        self.num_abandoned.load(Ordering::Relaxed)
     }
 
     fn take(&self, max: usize) -> Vec<ReceivedMessage> {
@@ -140,9 +161,14 @@ impl MessageQueue for TestQueue {
         }
         self.state.lock().unwrap().max_asked.push(max);
         let end = Instant::now() + wait;
+        let mut poll = Poll {
+            num_abandoned: Arc::clone(&self.num_abandoned),
+            is_over: false,
+        };
         loop {
             let messages = self.take(max);
             if !messages.is_empty() || Instant::now() >= end {
+                poll.is_over = true;
                 return Ok(messages);
             }
             sleep(Duration::from_millis(2)).await;

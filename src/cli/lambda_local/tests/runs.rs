@@ -27,6 +27,16 @@ async fn a_run_ends_when_the_queue_is_empty() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_over_leaves_no_poll_behind() {
+    let mut stage = Stage::new();
+    stage.mapping.concurrency = 3;
+    stage.queue.put(["a"; 3]);
+    let (_, result) = stage.run(Until::default().or_empty()).await;
+    assert_eq!(result.unwrap().ended, Ended::Empty);
+    assert_eq!(stage.queue.num_abandoned(), 0);
+}
+
+#[tokio::test]
 async fn hidden_messages_keep_a_run_going_until_they_succeed() {
     let mut stage = Stage::new();
     stage.queue = TestQueue::new(Duration::from_millis(300));
