@@ -190,6 +190,7 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
     }
 
     fn note_delivered(&mut self, delivered: Result<BodyReport, JoinError>) {
+        // While every turn was taken nothing could leave: from now on the documents wait for company.
         if let Some(since) = &mut self.packed_since
             && self.deliveries.len() + 1 == self.shipper.settings.bulk_in_flight
         {
