@@ -3,6 +3,8 @@
 //! A message is acknowledged only when every object that it names is fully accounted for or safely in the dead-letter
 //! queue. Everything else makes it an item failure: it comes back by its visibility timeout.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::bulk::BulkSink;
@@ -185,7 +187,7 @@ fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
         no_data,
         refused,
     } = report.counts;
-    let elapsed_ms = report.elapsed.as_millis();
+    let elapsed_ms = milliseconds(report.elapsed);
     let object = report.object.to_string();
     let (message_id, attempt) = (&message.id, message.receive_count);
     match &report.failure {
@@ -208,6 +210,11 @@ fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
             "object failed"
         ),
     }
+}
+
+/// Whole milliseconds, as a number in the log.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn log_invocation(
@@ -239,7 +246,7 @@ fn log_invocation(
         bulk_requests = report.num_requests,
         bulk_bytes = report.num_bytes_sent,
         throttles = report.num_throttles,
-        time_left_ms = deadline.time_left().as_millis(),
+        time_left_ms = milliseconds(deadline.time_left()),
         "invocation finished"
     );
 }

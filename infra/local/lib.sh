@@ -121,3 +121,59 @@ catch_signals() {
   trap 'give_up 143' TERM
   trap 'give_up 129' HUP
 }
+
+# ---- --until-exit-of PID: servers that end with a process
+# The script has $state and $what (their name in messages) from its `locate`, and `stop_servers`, called with the lock held.
+# $state/owners lists the processes the servers are kept for; $state/kept exists when they stay until somebody stops them.
+
+owner='' # the option's PID; check_owner turns it into an identity
+check_owner() {
+  local pid=$owner
+  [[ -n $pid ]] || return 0
+  owner=$(identity "$pid") || bad_usage "--until-exit-of needs the id of a running process, not '$pid'"
+}
+identity() { # identity PID: "PID START_TIME", nothing for a process that is gone (a zombie is); ids are used again, start times are not
+  local line fields
+  [[ $1 =~ ^[1-9][0-9]*$ ]] || return 1
+  { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
+  read -ra fields <<<"${line##*) }" # the name before it may hold anything
+  [[ ${fields[0]} != [ZX] ]] || return 1
+  printf '%s %s\n' "$1" "${fields[19]}"
+}
+has_owner() {
+  local pid began
+  while read -r pid began; do
+    [[ $(identity "$pid") != "$pid $began" ]] || return 0
+  done 2>/dev/null <"$state/owners"
+  return 1
+}
+keep_for_owner() { # keep_for_owner WAS_UP
+  if [[ -z $owner ]]; then
+    touch "$state/kept"
+    rm -f "$state/owners"
+    end_watch
+  elif (($1)) && [[ -e $state/kept ]]; then
+    say "$what was started by hand before: it stays when process ${owner% *} is gone"
+  else
+    rm -f "$state/kept"
+    echo "$owner" >>"$state/owners"
+    pid_of "--watch=$state" >/dev/null || run_detached bash "$here/$program" watch "--watch=$state" </dev/null >/dev/null 2>&1 &
+  fi
+}
+end_watch() { end_process "--watch=$state" 5; }
+forget_owners() { rm -f "$state/owners" "$state/kept"; }
+watch() {
+  local never
+  cd /
+  # Waits without starting a process every second.
+  exec {never}<> <(:)
+  while :; do
+    while has_owner; do read -r -t 1 -u "$never" || true; done
+    take_lock "$state/.lock" "$what"
+    # A start may have added an owner while this process waited for the lock.
+    has_owner || break
+    exec {lock_fd}>&-
+  done
+  remove=1
+  stop_servers
+}

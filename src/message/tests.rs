@@ -1,7 +1,5 @@
 //! Message outcomes in memory: who is acknowledged, who comes back, and what lies in the dead-letter queue.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::*;
