@@ -78,13 +78,7 @@ class Tools:
         return [str(self.binaries / command[0]), *command[1:]]
 
     def _environment(self) -> dict[str, str]:
-        """The caller's environment without other AWS and flowship settings, which would lead elsewhere."""
-        own = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("AWS_", "FLOWSHIP_")) and name.upper() not in ("HTTP_PROXY", "ALL_PROXY")
-        }
-        return own | self.variables
+        return dict(os.environ) | self.variables
 
     @staticmethod
     def _expect_success(command: tuple[str, ...], code: int, hint: str = "") -> None:
