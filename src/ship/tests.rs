@@ -267,6 +267,8 @@ async fn what_is_not_finished_at_the_deadline_is_told_apart_from_what_is() {
     let report = world.ship_within(&[done, stalled], 3).await;
     assert_eq!(reason(&report.objects[0]), None);
     assert_eq!(reason(&report.objects[1]), Some(Reason::DeadlineExceeded));
+    let Counts { lines, indexed, .. } = report.objects[1].counts;
+    assert!(lines >= indexed, "{:?}", report.objects[1].counts);
 }
 
 #[tokio::test]
