@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by its backtrace")]
 
 mod delivery;
+mod faults;
 mod redrive;
 mod security;
 mod settings;

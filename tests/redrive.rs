@@ -1,20 +1,11 @@
 //! The way back: from a dead letter to an indexed object, with the real `redrive`.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::world::attribute;
+use crate::support::world::{attribute, redrive};
 use crate::support::{FlowLog, World};
-
-fn redrive(world: &World, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_redrive"))
-        .env_clear()
-        .envs(&world.variables)
-        .args(arguments)
-        .output()
-        .unwrap()
-}
 
 fn json_lines(output: &Output) -> Vec<Value> {
     let text = String::from_utf8(output.stdout.clone()).unwrap();

@@ -78,10 +78,6 @@ impl FlowLog {
         self
     }
 
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
     /// As S3 delivers it.
     pub(crate) fn gzip(&self) -> Vec<u8> {
         gzip(self.text.as_bytes())

@@ -82,10 +82,12 @@ fn start() -> Option<Stack> {
     })
 }
 
-/// An Elasticsearch of a test's own, with settings that a shared one must not have. Stopped when dropped.
+/// An Elasticsearch of a test's own, with settings that a shared one must not have. Stopped when dropped, and at the
+/// latest when this process ends: it may stay in a static.
 #[derive(Debug)]
 pub(crate) struct OwnElasticsearch {
     state: PathBuf,
+    options: Vec<String>,
     pub(crate) url: String,
 }
 
@@ -93,8 +95,14 @@ impl OwnElasticsearch {
     /// Starts an empty node. `options`: those of `infra/local/elasticsearch start`.
     pub(crate) fn start(name: &str, options: &[&str]) -> Self {
         let state = repository("target/local-tests-nodes").join(name);
-        let url = elasticsearch("start", &state, &[&["--port", "0", "--quick"], options].concat());
-        Self { state, url }
+        let owner = std::process::id().to_string();
+        let options: Vec<String> = [&["--quick", "--until-exit-of", &owner], options]
+            .concat()
+            .iter()
+            .map(|option| (*option).to_owned())
+            .collect();
+        let url = elasticsearch("start", &state, &[&["--port", "0"], &*as_str(&options)].concat());
+        Self { state, options, url }
     }
 
     /// Stops the node; its data stays.
@@ -102,9 +110,10 @@ impl OwnElasticsearch {
         elasticsearch("stop", &self.state, &[]);
     }
 
-    /// Starts the stopped node with its data, on its old port.
+    /// Starts the stopped node with its data and settings, on its old port.
     pub(crate) fn restart(&self) {
-        let url = elasticsearch("start", &self.state, &["--quick", "--keep-data"]);
+        let options = [&["--keep-data"], &*as_str(&self.options)].concat();
+        let url = elasticsearch("start", &self.state, &options);
         assert_eq!(url, self.url, "the node comes back where it was");
     }
 
@@ -118,6 +127,10 @@ impl Drop for OwnElasticsearch {
     fn drop(&mut self) {
         elasticsearch("stop", &self.state, &["--remove"]);
     }
+}
+
+fn as_str(options: &[String]) -> Vec<&str> {
+    options.iter().map(String::as_str).collect()
 }
 
 fn elasticsearch(verb: &str, state: &PathBuf, options: &[&str]) -> String {

@@ -1,6 +1,7 @@
 //! One test's bucket, queues, index prefix and function.
 
 use std::collections::BTreeMap;
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -204,6 +205,15 @@ impl World {
 
     /// The log lines of objects: `object shipped` and `object failed`.
     pub(crate) fn object_log(&self) -> Vec<Value> {
+        self.log_of("object ")
+    }
+
+    /// The log lines of invocations: `invocation finished`.
+    pub(crate) fn invocation_log(&self) -> Vec<Value> {
+        self.log_of("invocation ")
+    }
+
+    fn log_of(&self, beginning: &str) -> Vec<Value> {
         let lines = self.log();
         let parsed = lines
             .iter()
@@ -212,7 +222,7 @@ impl World {
             .filter(|line| {
                 line["message"]
                     .as_str()
-                    .is_some_and(|text| text.starts_with("object "))
+                    .is_some_and(|text| text.starts_with(beginning))
             })
             .collect()
     }
@@ -242,6 +252,15 @@ impl World {
         self.documents().await.values().sum()
     }
 
+    /// The same while the function runs: there may be no index yet.
+    pub(crate) async fn num_documents_so_far(&self) -> u64 {
+        let all = format!("{}-*", self.prefix);
+        self.elasticsearch.post(&format!("{all}/_refresh"), "").await.ok();
+        let answer = self.elasticsearch.get(&format!("{all}/_count")).await.unwrap();
+        let count: Value = serde_json::from_slice(&answer.body).unwrap();
+        count["count"].as_u64().unwrap_or_default()
+    }
+
     pub(crate) async fn search(&self, body: &Value) -> Value {
         let path = format!("{}-*/_search?ignore_unavailable=true", self.prefix);
         let answer = self.elasticsearch.post(&path, body.to_string()).await.unwrap();
@@ -254,6 +273,39 @@ impl World {
         let path = format!("{}-*/_refresh?ignore_unavailable=true", self.prefix);
         let answer = self.elasticsearch.post(&path, "").await.unwrap();
         assert!(matches!(answer.status, 200 | 404), "{answer:?}");
+    }
+
+    /// Puts what Elasticsearch keeps under this path.
+    pub(crate) async fn configure(&self, path: &str, body: &Value) {
+        let answer = self.elasticsearch.put(path, body.to_string()).await.unwrap();
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+
+    /// Receives this many notifications, to be delivered as one batch.
+    pub(crate) async fn receive(&self, num_messages: usize) -> Vec<ReceivedMessage> {
+        let mut messages = Vec::new();
+        while messages.len() < num_messages {
+            let received = self
+                .queue
+                .receive(10, Duration::from_secs(10), None)
+                .await
+                .unwrap();
+            assert!(
+                !received.is_empty(),
+                "{} of {num_messages} messages",
+                messages.len()
+            );
+            for message in received {
+                if message.body.contains("s3:TestEvent") {
+                    let deleted = self.queue.delete_batch(&[message.receipt_handle]).await;
+                    assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+                } else {
+                    messages.push(message);
+                }
+            }
+        }
+        assert_eq!(messages.len(), num_messages);
+        messages
     }
 
     /// Takes every dead letter out of its queue.
@@ -284,6 +336,16 @@ impl World {
         let status = self.queue.status().await.unwrap();
         status.visible + status.in_flight + status.delayed
     }
+}
+
+/// Runs `redrive` on the queues of this test.
+pub(crate) fn redrive(world: &World, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_redrive"))
+        .env_clear()
+        .envs(&world.variables)
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 /// A dead letter's attribute as text.
@@ -318,4 +380,15 @@ async fn create_queue(
         request = request.attributes(attribute.clone(), *value);
     }
     request.send().await.unwrap().queue_url.unwrap()
+}
+
+/// Looks until `condition` holds.
+pub(crate) async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(120), waiting).await;
+    waited.unwrap_or_else(|_| panic!("in two minutes it did not come about that {what}"));
 }
