@@ -4,7 +4,9 @@ use super::*;
 use crate::bulk::Packer;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::Value;
 use std::io::{BufReader, Write};
+use std::path::Path;
 
 const HEADER: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
 const GOOD: &str = "2 123456789010 eni-1 10.0.0.1 10.0.0.2 1 2 6 3 4 1418530010 1418530070 ACCEPT OK";
@@ -38,7 +40,7 @@ fn run(object: &[u8], settings: &ConvertSettings) -> (ReadSummary, String) {
 }
 
 fn ids(ndjson: &str) -> Vec<String> {
-    let action = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+    let action = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
     ndjson
         .lines()
         .step_by(2)
@@ -136,4 +138,73 @@ fn a_taker_that_takes_no_more_ends_the_reading() {
     let summary = convert(text.as_bytes(), 0, &source(), &settings(), |_| Err(Closed));
     assert_eq!(summary.failure.unwrap().reason, Reason::DeadlineExceeded);
     assert!(summary.lines < 5000);
+}
+
+/// The objects of `tests/data/flowlogs-known`, whose README says where they come from.
+#[test]
+fn known_objects_have_their_known_documents() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/flowlogs-known");
+    let settings = ConvertSettings {
+        keep_no_data: true,
+        ..settings()
+    };
+    let parse = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
+    let mut num_objects = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "log") {
+            continue;
+        }
+        num_objects += 1;
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let expected = std::fs::read_to_string(path.with_extension("expected.ndjson")).unwrap();
+        let expected: Vec<Value> = expected.lines().map(parse).collect();
+
+        let (summary, ndjson) = run(&std::fs::read(&path).unwrap(), &settings);
+        assert_eq!((summary.first_malformed, summary.failure), (None, None), "{name}");
+        let lines: Vec<Value> = ndjson.lines().map(parse).collect();
+        assert_eq!(lines.len(), 2 * expected.len(), "{name}");
+        let dataset = if name.starts_with("tgw") { "tgw" } else { "vpc" };
+        for (number, (pair, expected)) in lines.chunks(2).zip(&expected).enumerate() {
+            assert_eq!(&pair[1], expected, "{name}, record {}", number + 1);
+            let day = expected["@timestamp"]
+                .as_str()
+                .unwrap()
+                .split('T')
+                .next()
+                .unwrap();
+            let index = format!("flowlogs-{dataset}-{}", day.replace('-', "."));
+            assert_eq!(pair[0]["create"]["_index"], index, "{name}");
+        }
+    }
+    assert!(num_objects >= 17, "only {num_objects} objects were found");
+}
+
+#[test]
+fn a_header_in_the_middle_switches_format_and_dataset() {
+    let text = format!("{HEADER}\n{GOOD}\nend tgw-id\n1418530070 tgw-1\n{HEADER}\n{GOOD}\n");
+    let (summary, ndjson) = run(text.as_bytes(), &settings());
+    assert_eq!((summary.lines, summary.malformed, summary.failure), (3, 0, None));
+    let index =
+        |line: &str| -> Value { serde_json::from_str::<Value>(line).unwrap()["create"]["_index"].take() };
+    let indices: Vec<Value> = ndjson.lines().step_by(2).map(index).collect();
+    let (vpc, tgw) = ("flowlogs-vpc-2014.12.14", "flowlogs-tgw-2014.12.14");
+    assert_eq!(indices, [vpc, tgw, vpc]);
+}
+
+#[test]
+fn a_column_that_stands_twice_fails_the_object() {
+    let (summary, _) = run(b"end tgw-id transit-gateway-id\n", &settings());
+    assert_eq!(summary.failure.unwrap().reason, Reason::FormatInvalid);
+}
+
+#[test]
+fn the_community_id_can_be_left_out() {
+    let settings = ConvertSettings {
+        community_id: false,
+        ..settings()
+    };
+    let text = format!("{HEADER}\n{GOOD}\n");
+    assert!(run(text.as_bytes(), &self::settings()).1.contains("community_id"));
+    assert!(!run(text.as_bytes(), &settings).1.contains("community_id"));
 }
