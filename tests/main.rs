@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by its backtrace")]
 
 mod delivery;
+mod known;
 mod redrive;
 mod security;
 mod settings;
