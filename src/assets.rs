@@ -29,7 +29,7 @@ pub struct Asset {
 }
 
 /// All files in the order of their installation: a part comes after the parts that it names.
-pub const ASSETS: [Asset; 5] = [
+pub const ASSETS: [Asset; 7] = [
     Asset {
         kind: Kind::IlmPolicy,
         name: "flowlogs-vpc",
@@ -60,6 +60,19 @@ pub const ASSETS: [Asset; 5] = [
         needs_ilm: false,
         text: include_str!("../index-templates/index/flowlogs-vpc.json"),
     },
+    // Transit Gateway flow logs share settings and retention with those of VPCs.
+    Asset {
+        kind: Kind::ComponentTemplate,
+        name: "flowlogs-tgw-mappings",
+        needs_ilm: false,
+        text: include_str!("../index-templates/component/flowlogs-tgw-mappings.json"),
+    },
+    Asset {
+        kind: Kind::IndexTemplate,
+        name: "flowlogs-tgw",
+        needs_ilm: false,
+        text: include_str!("../index-templates/index/flowlogs-tgw.json"),
+    },
 ];
 
 #[cfg(test)]
@@ -71,6 +84,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::config::SETTINGS;
+    use crate::flow::Dataset;
 
     fn parse(kind: Kind, name: &str) -> Value {
         let asset = ASSETS
@@ -80,7 +94,7 @@ pub(crate) mod tests {
     }
 
     /// Every mapped field by its dotted name, with its definition; objects are not fields.
-    pub(crate) fn mapped_fields() -> BTreeMap<String, Value> {
+    pub(crate) fn mapped_fields(dataset: Dataset) -> BTreeMap<String, Value> {
         fn collect(prefix: &str, properties: &Value, fields: &mut BTreeMap<String, Value>) {
             for (name, definition) in properties.as_object().unwrap() {
                 let name = format!("{prefix}{name}");
@@ -90,7 +104,10 @@ pub(crate) mod tests {
                 }
             }
         }
-        let component = parse(Kind::ComponentTemplate, "flowlogs-vpc-mappings");
+        let component = parse(
+            Kind::ComponentTemplate,
+            &format!("flowlogs-{}-mappings", dataset.name()),
+        );
         let mut fields = BTreeMap::new();
         collect("", &component["template"]["mappings"]["properties"], &mut fields);
         fields
@@ -147,29 +164,35 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_index_template_is_composed_of_the_components_and_the_users_hook() {
-        let template = parse(Kind::IndexTemplate, "flowlogs-vpc");
-        let mut components: Vec<&str> = ASSETS
-            .iter()
-            .filter(|asset| asset.kind == Kind::ComponentTemplate)
-            .map(|asset| asset.name)
-            .collect();
-        components.push("flowlogs-vpc-custom");
-        assert_eq!(template["composed_of"], json!(components));
+    fn the_index_templates_are_composed_of_components_and_the_users_hook() {
+        for dataset in Dataset::ALL {
+            let name = format!("flowlogs-{}", dataset.name());
+            let (mappings, hook) = (format!("{name}-mappings"), format!("{name}-custom"));
+            let template = parse(Kind::IndexTemplate, &name);
+            // Settings and retention are those of VPC flow logs.
+            let components = ["flowlogs-vpc-settings", &mappings, "flowlogs-vpc-ilm", &hook];
+            assert_eq!(template["composed_of"], json!(components));
+            let may_be_missing = ["flowlogs-vpc-ilm", &hook];
+            assert_eq!(
+                template["ignore_missing_component_templates"],
+                json!(may_be_missing)
+            );
+            assert_eq!(template["index_patterns"], json!([format!("{name}-*")]));
+            assert_eq!(template["priority"], 200);
+            assert_eq!(template["allow_auto_create"], true);
 
-        let may_be_missing: Vec<&str> = ASSETS
-            .iter()
-            .filter(|asset| asset.kind == Kind::ComponentTemplate && asset.needs_ilm)
-            .map(|asset| asset.name)
-            .chain(["flowlogs-vpc-custom"])
-            .collect();
-        assert_eq!(
-            template["ignore_missing_component_templates"],
-            json!(may_be_missing)
-        );
-        assert_eq!(template["index_patterns"], json!(["flowlogs-vpc-*"]));
-        assert_eq!(template["priority"], 200);
-        assert_eq!(template["allow_auto_create"], true);
+            // A part comes after the parts that it names; only ILM's may be left out.
+            let template_place = ASSETS
+                .iter()
+                .position(|asset| asset.kind == Kind::IndexTemplate && asset.name == name);
+            for component in &components[..3] {
+                let place = ASSETS
+                    .iter()
+                    .position(|asset| asset.kind == Kind::ComponentTemplate && asset.name == *component);
+                assert!(place.is_some() && place < template_place, "{component}");
+                assert_eq!(ASSETS[place.unwrap()].needs_ilm, *component == "flowlogs-vpc-ilm");
+            }
+        }
     }
 
     #[test]
@@ -195,33 +218,66 @@ pub(crate) mod tests {
 
     #[test]
     fn aliases_and_copies_point_to_mapped_fields() {
-        let fields = mapped_fields();
-        for (name, definition) in &fields {
-            if definition["type"] == "alias" {
-                let target = definition["path"].as_str().unwrap();
-                let target_type = &fields[target]["type"];
-                assert_ne!(target_type, "alias", "{name}: an alias of an alias is refused");
-            }
-            if let Some(target) = definition.get("copy_to") {
-                // A copy to an alias is accepted in the mapping and refused with every document.
-                let target_type = &fields[target.as_str().unwrap()]["type"];
-                assert_eq!(target_type, &definition["type"], "{name}");
-            }
-            if definition["type"] == "keyword" {
-                assert_eq!(definition["ignore_above"], 1024, "{name}");
+        for dataset in Dataset::ALL {
+            let fields = mapped_fields(dataset);
+            for (name, definition) in &fields {
+                if definition["type"] == "alias" {
+                    let target = definition["path"].as_str().unwrap();
+                    let target_type = &fields[target]["type"];
+                    assert_ne!(target_type, "alias", "{name}: an alias of an alias is refused");
+                }
+                if let Some(target) = definition.get("copy_to") {
+                    // A copy to an alias is accepted in the mapping and refused with every document.
+                    let target_type = &fields[target.as_str().unwrap()]["type"];
+                    assert_eq!(target_type, &definition["type"], "{name}");
+                }
+                if definition["type"] == "keyword" {
+                    assert_eq!(definition["ignore_above"], 1024, "{name}");
+                }
             }
         }
-        let settings = parse(Kind::ComponentTemplate, "flowlogs-vpc-settings");
-        let searched = &settings["template"]["settings"]["index"]["query"]["default_field"];
-        for name in searched.as_array().unwrap() {
-            assert!(fields.contains_key(name.as_str().unwrap()), "{name}");
+    }
+
+    #[test]
+    fn every_address_is_found_in_one_field() {
+        let copied = |dataset| -> Vec<String> {
+            let fields = mapped_fields(dataset);
+            let addresses = fields
+                .iter()
+                .filter(|(name, definition)| definition["type"] == "ip" && name.as_str() != "related.ip");
+            addresses
+                .map(|(name, definition)| {
+                    assert_eq!(definition["copy_to"], "related.ip", "{name}");
+                    name.clone()
+                })
+                .collect()
+        };
+        let packet = ["aws.vpcflow.pkt_dstaddr", "aws.vpcflow.pkt_srcaddr"];
+        let ends = ["destination.ip", "source.ip"];
+        assert_eq!(copied(Dataset::Vpc), [packet, ends].concat());
+        assert_eq!(copied(Dataset::Tgw), ends);
+    }
+
+    #[test]
+    fn free_text_is_searched_in_mapped_fields() {
+        let vpc = parse(Kind::ComponentTemplate, "flowlogs-vpc-settings");
+        let tgw = parse(Kind::IndexTemplate, "flowlogs-tgw");
+        for (dataset, body) in [(Dataset::Vpc, vpc), (Dataset::Tgw, tgw)] {
+            let fields = mapped_fields(dataset);
+            let searched = &body["template"]["settings"]["index"]["query"]["default_field"];
+            for name in searched.as_array().unwrap() {
+                assert!(fields.contains_key(name.as_str().unwrap()), "{name}");
+            }
         }
     }
 
     #[test]
     fn unknown_fields_are_stored_and_not_mapped() {
-        let component = parse(Kind::ComponentTemplate, "flowlogs-vpc-mappings");
-        assert_eq!(component["template"]["mappings"]["dynamic"], false);
+        for dataset in Dataset::ALL {
+            let name = format!("flowlogs-{}-mappings", dataset.name());
+            let component = parse(Kind::ComponentTemplate, &name);
+            assert_eq!(component["template"]["mappings"]["dynamic"], false);
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ const fn setting(name: &'static str, default: Option<&'static str>, meaning: &'s
 }
 
 /// Every setting of every binary.
-pub const SETTINGS: [Setting; 18] = [
+pub const SETTINGS: [Setting; 19] = [
     setting(
         "ELASTICSEARCH_URLS",
         None,
@@ -101,6 +101,11 @@ pub const SETTINGS: [Setting; 18] = [
         "KEEP_NODATA",
         Some("false"),
         "index NODATA records too: true or false",
+    ),
+    setting(
+        "COMMUNITY_ID",
+        Some("true"),
+        "write network.community_id, a fifth of the store: true or false",
     ),
     setting(
         "LOG",
@@ -293,6 +298,8 @@ pub struct ShipSettings {
     pub bulk_timeout: Duration,
     /// Whether NODATA records are indexed.
     pub keep_no_data: bool,
+    /// Whether documents have a `network.community_id`.
+    pub community_id: bool,
 }
 
 impl Default for ShipSettings {

@@ -18,6 +18,7 @@
 //! | [`object`] | an object reference | a stream of bytes (the [`object::ObjectStore`] seam) |
 //! | [`decode`] | bytes | lines, inflated and bounded |
 //! | [`flow`] | a header and a line | a typed row (the field table lives here) |
+//! | [`enrich`] | a row | what it says between its lines |
 //! | [`document`] | a row | ECS JSON, document id, index name |
 //! | [`bulk`] | documents | bulk bodies, then one verdict per document (the [`bulk::BulkSink`] seam) |
 //! | [`elasticsearch`] | bulk bodies, templates | HTTP calls of the official client; `setup` |
@@ -45,6 +46,7 @@ pub mod deadline;
 pub mod decode;
 pub mod document;
 pub mod elasticsearch;
+pub mod enrich;
 pub mod flow;
 pub mod lambda;
 pub mod message;

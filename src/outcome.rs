@@ -46,7 +46,7 @@ pub enum Reason {
     FormatUnknown,
     /// The header line cannot be used: a column name appears twice.
     FormatInvalid,
-    /// A kind of file that this version does not read (Parquet, Transit Gateway flow logs).
+    /// A kind of file that this version does not read (Parquet).
     FormatUnsupported,
     /// At least one line cannot be read; all others were indexed.
     LineMalformed,

@@ -4,6 +4,7 @@
 
 mod delivery;
 mod faults;
+mod known;
 mod redrive;
 mod security;
 mod settings;

@@ -91,6 +91,7 @@ impl<'a> Reader<'a> {
             objects_in_flight: self.count("OBJECTS_IN_FLIGHT", 1..=64),
             bulk_timeout: Duration::from_millis(self.number("BULK_TIMEOUT_MS", 1000..=900_000)),
             keep_no_data: self.boolean("KEEP_NODATA"),
+            community_id: self.boolean("COMMUNITY_ID"),
         }
     }
 

@@ -14,6 +14,28 @@ pub(super) fn push_key(out: &mut Vec<u8>, key: &str) {
     out.extend_from_slice(b"\":");
 }
 
+/// A member whose value is a string that needs no escaping.
+pub(super) fn push_member(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    push_key(out, key);
+    out.push(b'"');
+    out.extend_from_slice(value);
+    out.push(b'"');
+}
+
+/// A member that is an object; none if `write` writes no members.
+pub(super) fn push_object(out: &mut Vec<u8>, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    let before = out.len();
+    push_key(out, key);
+    out.push(b'{');
+    let start = out.len();
+    write(out);
+    if out.len() == start {
+        out.truncate(before);
+    } else {
+        out.push(b'}');
+    }
+}
+
 /// A number.
 pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
@@ -33,7 +55,19 @@ pub(super) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
 
 /// An address as a string, in its canonical form (IPv6: RFC 5952).
 pub(super) fn push_address(out: &mut Vec<u8>, address: IpAddr) {
-    write!(out, "\"{address}\"").expect("writing to memory does not fail");
+    out.push(b'"');
+    match address {
+        IpAddr::V4(address) => {
+            let mut separator: &[u8] = b"";
+            for octet in address.octets() {
+                out.extend_from_slice(separator);
+                push_number(out, u64::from(octet));
+                separator = b".";
+            }
+        }
+        IpAddr::V6(address) => write!(out, "{address}").expect("writing to memory does not fail"),
+    }
+    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -49,6 +83,14 @@ mod tests {
             push_number(&mut out, 7);
         }
         assert_eq!(out, br#"{"a":7,"b":7"#);
+    }
+
+    #[test]
+    fn an_object_without_members_is_not_there() {
+        let mut out = b"{".to_vec();
+        push_object(&mut out, "a", |out| push_object(out, "b", |_| {}));
+        push_object(&mut out, "c", |out| push_member(out, "d", b"e"));
+        assert_eq!(out, br#"{"c":{"d":"e"}"#);
     }
 
     #[test]

@@ -1,26 +1,26 @@
 //! Known answers written by hand from the field tables, and a slow, obvious reference to compare every row with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::*;
-use crate::flow::{Columns, FIELDS as FLOW_FIELDS, Format};
+use crate::flow::{Columns, Dataset, FIELDS as FLOW_FIELDS, FieldSpec, Format, Kind, transport_name};
 
-fn write(format: &Format, line: &[u8], timestamp: u32) -> Vec<u8> {
+const DEFAULT: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
+
+fn write(header: &str, line: &str, timestamp: u32, has_community_id: bool) -> Value {
+    let format = Format::parse(header.as_bytes()).unwrap();
     let mut columns = Columns::default();
-    let row = columns.parse(format, line).unwrap();
+    let row = columns.parse(&format, line.as_bytes()).unwrap();
     let mut out = Vec::new();
-    DocumentWriter::default().write(&mut out, &row, timestamp, columns.extras(format, line));
-    out
+    DocumentWriter::new(has_community_id).write(&mut out, &row, timestamp);
+    serde_json::from_slice(&out).unwrap()
 }
 
-fn document(header: Option<&str>, line: &str, timestamp: u32) -> Value {
-    let format = header.map_or_else(Format::default, |header| {
-        Format::parse(header.as_bytes()).unwrap()
-    });
-    serde_json::from_slice(&write(&format, line.as_bytes(), timestamp)).unwrap()
+fn document(header: &str, line: &str) -> Value {
+    write(header, line, 1_418_530_070, true)
 }
 
 // The record is from "Flow log record examples" in the Amazon VPC user guide.
@@ -39,84 +39,125 @@ fn an_accepted_ssh_flow() {
         "network": {"type": "ipv4", "iana_number": "6", "transport": "tcp"},
         "aws": {"vpcflow": {"version": "2", "interface_id": "eni-1235b8ca123456789", "log_status": "OK"}},
     });
-    assert_eq!(document(None, line, 1_418_530_070), expected);
+    assert_eq!(write(DEFAULT, line, 1_418_530_070, false), expected);
 }
 
 #[test]
-fn a_rejected_ipv6_flow_and_an_unassigned_protocol() {
-    let line = "2 123456789010 eni-1 2001:DB8:0::1 2001:db8::2 0 0 253 1 40 1418530010 1418530010 REJECT OK";
-    let document = document(None, line, 1_418_530_010);
-    assert_eq!(document["event"]["type"], json!(["connection", "denied"]));
-    assert_eq!(document["event"]["outcome"], "failure");
-    assert_eq!(document["event"]["duration"], 0);
-    assert_eq!(document["source"]["ip"], "2001:db8::1");
-    assert_eq!(document["network"], json!({"type": "ipv6", "iana_number": "253"}));
+fn the_type_of_a_network_is_that_of_its_addresses() {
+    for (line, expected) in [
+        ("10.0.0.1 2001:db8::1 IPv6", Some("ipv4")),
+        ("- 2001:db8::1 IPv4", Some("ipv6")),
+        ("- - IPv6", Some("ipv6")),
+        ("- - EFA", None),
+    ] {
+        let document = document("srcaddr dstaddr type", line);
+        let found = document
+            .get("network")
+            .map(|network| network["type"].as_str().unwrap());
+        assert_eq!(found, expected, "{line}");
+    }
 }
 
 #[test]
-fn a_skipdata_record_holds_what_it_says_and_nothing_else() {
-    let line = "2 unknown eni-1 - - - - - - - 1431280876 1431280934 - SKIPDATA";
-    let expected = json!({
-        "@timestamp": "2015-05-10T18:02:14Z",
-        "ecs": {"version": "8.11.0"},
-        "event": {"kind": "event", "category": ["network"], "type": ["connection"], "dataset": "aws.vpcflow",
-                  "start": "2015-05-10T18:01:16Z", "duration": 58_000_000_000_u64},
-        "cloud": {"provider": "aws", "account": {"id": "unknown"}},
-        "aws": {"vpcflow": {"version": "2", "interface_id": "eni-1", "log_status": "SKIPDATA"}},
-    });
-    assert_eq!(document(None, line, 1_431_280_934), expected);
-}
-
-#[test]
-fn a_rejected_record_without_bytes_keeps_its_packets() {
-    let line = "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 3 - 1418530010 1418530070 REJECT OK";
-    let document = document(None, line, 1_418_530_070);
+fn the_packets_own_ends_are_told_only_where_they_differ() {
+    let header = "srcaddr dstaddr pkt-srcaddr pkt-dstaddr";
+    let raw = |line| document(header, line)["aws"]["vpcflow"].clone();
+    assert_eq!(raw("10.0.0.1 10.0.0.2 10.0.0.1 10.0.0.2"), Value::Null);
     assert_eq!(
-        document["source"],
-        json!({"ip": "10.0.0.1", "port": 1, "packets": 3})
+        raw("10.0.0.1 10.0.0.2 10.0.0.1 8.8.8.8"),
+        json!({"pkt_dstaddr": "8.8.8.8"})
     );
+    assert_eq!(raw("- ::1 10.0.0.3 0:0::1"), json!({"pkt_srcaddr": "10.0.0.3"}));
+}
+
+#[test]
+fn tags_are_decoded_and_nothing_else_is() {
+    let header = "instance-tag asg-tag interface-tag interface-tag-2 vpc-id";
+    let line = "web%20%2B%20db%2D1 - a+b%4 %E4%B8%AD%ff%22 vpc%2D1";
+    let expected = json!({
+        "instance_tag": "web + db-1", "interface_tag": "a+b%4", "interface_tag_2": "中\u{fffd}\"", "vpc_id": "vpc%2D1",
+    });
+    assert_eq!(document(header, line)["aws"]["vpcflow"], expected);
+}
+
+#[test]
+fn flags_are_named_from_the_lowest_bit_and_none_is_no_list() {
+    let raw = |flags| document("tcp-flags", flags)["aws"]["vpcflow"].clone();
+    assert_eq!(raw("0"), json!({"tcp_flags": "0"}));
+    assert_eq!(
+        raw("19"),
+        json!({"tcp_flags": "19", "tcp_flags_array": ["fin", "syn", "ack"]})
+    );
+    let all = ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"];
+    assert_eq!(raw("255"), json!({"tcp_flags": "255", "tcp_flags_array": all}));
+    assert_eq!(raw("256"), json!({"tcp_flags": "256"}));
+}
+
+#[test]
+fn a_path_that_nobody_knows_is_kept_without_words() {
+    let document = document("traffic-path", "9");
+    assert_eq!(document["aws"]["vpcflow"], json!({"traffic_path": "9"}));
+    assert_eq!(document.get("flowship"), None);
 }
 
 #[test]
 fn any_order_of_columns_and_unknown_ones() {
     let header = "end new-field dstaddr vpc-id srcaddr start";
-    let line = "1418530070 a\"b\\c 10.0.0.2 - 10.0.0.1 1418530080";
-    let document = document(Some(header), line, 1_418_530_070);
+    let document = document(header, "1418530070 a\"b\\c 10.0.0.2 - 10.0.0.1 1418530080");
     assert_eq!(document["aws"]["vpcflow"], json!({"new_field": "a\"b\\c"}));
     assert_eq!(document["destination"], json!({"ip": "10.0.0.2"}));
-    assert!(
-        document["event"].get("duration").is_none(),
-        "an end before the start has no duration"
-    );
-    assert!(
-        document
-            .get("network")
-            .is_some_and(|network| network == &json!({"type": "ipv4"}))
-    );
-}
-
-#[test]
-fn the_field_table_and_the_list_of_document_fields_agree() {
-    for spec in FLOW_FIELDS {
-        assert!(
-            FIELDS.contains(&spec.target),
-            "{} goes to {}",
-            spec.name,
-            spec.target
-        );
-    }
+    assert_eq!(document["network"], json!({"type": "ipv4"}));
+    let duration = document["event"].get("duration");
+    assert_eq!(duration, None, "an end before the start has no duration");
 }
 
 #[test]
 fn the_mapping_covers_exactly_what_a_document_can_hold() {
-    let mapped = crate::assets::tests::mapped_fields();
-    let written: BTreeSet<&str> = FIELDS.into_iter().collect();
-    let mapped: BTreeSet<&str> = mapped
-        .iter()
-        .filter(|(name, definition)| definition["type"] != "alias" && *name != "related.ip")
-        .map(|(name, _)| name.as_str())
-        .collect();
-    assert_eq!(mapped, written);
+    for dataset in Dataset::ALL {
+        let mapped = crate::assets::tests::mapped_fields(dataset);
+        let written: BTreeSet<&str> = fields(dataset).collect();
+        assert_eq!(written.len(), fields(dataset).count(), "a field stands twice");
+        let mapped: BTreeMap<&str, &str> = mapped
+            .iter()
+            .filter(|(name, definition)| definition["type"] != "alias" && *name != "related.ip")
+            .map(|(name, definition)| (name.as_str(), definition["type"].as_str().unwrap()))
+            .collect();
+        assert_eq!(mapped.keys().copied().collect::<BTreeSet<_>>(), written);
+        for spec in FLOW_FIELDS.iter().filter(|spec| spec.datasets.contains(&dataset)) {
+            let expected = match spec.kind {
+                Kind::Address => "ip",
+                Kind::Time => "date",
+                // ECS keeps the number of the protocol as a keyword.
+                Kind::Number(_) if spec.field != Field::Protocol => "long",
+                _ => "keyword",
+            };
+            assert_eq!(mapped[spec.target], expected, "{}", spec.name);
+        }
+    }
+}
+
+#[test]
+fn the_other_names_of_a_value_are_aliases() {
+    let vpc = [
+        ("event.end", "@timestamp"),
+        ("network.bytes", "source.bytes"),
+        ("network.packets", "source.packets"),
+        ("aws.vpcflow.account_id", "cloud.account.id"),
+        ("aws.vpcflow.instance_id", "cloud.instance.id"),
+        ("aws.vpcflow.az_id", "cloud.availability_zone"),
+        ("aws.vpcflow.action", "event.action"),
+    ];
+    for (dataset, expected) in [(Dataset::Vpc, &vpc[..]), (Dataset::Tgw, &vpc[..4])] {
+        let aliases: BTreeMap<String, String> = crate::assets::tests::mapped_fields(dataset)
+            .into_iter()
+            .filter(|(_, definition)| definition["type"] == "alias")
+            .map(|(name, definition)| (name, definition["path"].as_str().unwrap().to_owned()))
+            .collect();
+        let expected = expected
+            .iter()
+            .map(|(name, path)| ((*name).to_owned(), (*path).to_owned()));
+        assert_eq!(aliases, expected.collect());
+    }
 }
 
 /// All leaves of a document in the mapping's notation.
@@ -136,117 +177,182 @@ fn leaves(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What the document of a line of the default format should be, said slowly.
-fn reference(values: &[Option<String>; 14], timestamp: u32) -> Value {
-    fn put(root: &mut Map<String, Value>, path: &str, value: Value) {
-        match path.split_once('.') {
-            None => drop(root.insert(path.to_owned(), value)),
-            Some((head, rest)) => {
-                let child = root.entry(head).or_insert_with(|| json!({}));
-                put(child.as_object_mut().unwrap(), rest, value);
-            }
+/// One column of a random object: its field, or `None` for the column that nobody knows, and its text.
+type Cell = (Option<&'static FieldSpec>, Option<String>);
+
+fn put(root: &mut Value, path: &str, value: Value) {
+    let mut place = root;
+    for name in path.split('.') {
+        if place.is_null() {
+            *place = json!({});
         }
+        place = place.as_object_mut().unwrap().entry(name).or_insert(Value::Null);
     }
-    let time = |seconds: &str| {
-        json!(
-            jiff::Timestamp::from_second(seconds.parse().unwrap())
-                .unwrap()
-                .to_string()
-        )
+    *place = value;
+}
+
+/// What the document of a line should be, said slowly.
+fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool) -> Value {
+    let get = |field: Field| {
+        cells
+            .iter()
+            .find(|(spec, _)| spec.is_some_and(|spec| spec.field == field))
+            .and_then(|(_, text)| text.as_deref())
     };
-    let mut root = Map::new();
-    put(&mut root, "@timestamp", time(&timestamp.to_string()));
+    let number = |field| get(field).map(|text| text.parse::<u64>().unwrap());
+    let address = |field| get(field).map(|text| text.parse::<IpAddr>().unwrap());
+    let time = |seconds: i64| json!(jiff::Timestamp::from_second(seconds).unwrap().to_string());
+
+    let mut root = json!({});
+    put(&mut root, "@timestamp", time(timestamp.into()));
     for (path, value) in [
         ("ecs.version", json!("8.11.0")),
         ("event.kind", json!("event")),
         ("event.category", json!(["network"])),
+        ("event.type", json!(["connection"])),
         ("event.dataset", json!("aws.vpcflow")),
         ("cloud.provider", json!("aws")),
-        ("aws.vpcflow", json!({})),
     ] {
         put(&mut root, path, value);
     }
-    let event_type = match values[12].as_deref() {
-        Some("ACCEPT") => {
-            put(&mut root, "event.outcome", json!("success"));
-            json!(["connection", "allowed"])
-        }
-        Some("REJECT") => {
-            put(&mut root, "event.outcome", json!("failure"));
-            json!(["connection", "denied"])
-        }
-        _ => json!(["connection"]),
-    };
-    put(&mut root, "event.type", event_type);
-    for (spec, value) in FLOW_FIELDS.iter().zip(values) {
-        let Some(text) = value else { continue };
-        let value = match spec.name {
-            "end" => continue,
-            "start" => time(text),
-            "srcport" | "dstport" | "packets" | "bytes" => json!(text.parse::<u64>().unwrap()),
-            _ => json!(text),
+    for (spec, text) in cells {
+        let Some(text) = text else { continue };
+        let Some(spec) = spec else {
+            put(&mut root, "aws.vpcflow.new_field", json!(text));
+            continue;
+        };
+        let value = match (spec.field, spec.kind) {
+            (Field::End, _) => continue,
+            (Field::PktSrcaddr, _) if address(Field::PktSrcaddr) == address(Field::Srcaddr) => continue,
+            (Field::PktDstaddr, _) if address(Field::PktDstaddr) == address(Field::Dstaddr) => continue,
+            (Field::Protocol, _) | (_, Kind::Text | Kind::Flags) => json!(text),
+            (_, Kind::Address) => json!(address(spec.field).unwrap().to_string()),
+            (_, Kind::Number(_)) => json!(text.parse::<u64>().unwrap()),
+            (_, Kind::Time) => time(text.parse().unwrap()),
+            (_, Kind::Tag) => json!(text.replace("%20", " ").replace("%2D", "-")),
         };
         put(&mut root, spec.target, value);
     }
-    if let Some(address) = values[3].as_ref().or(values[4].as_ref()) {
-        put(
-            &mut root,
-            "network.type",
-            json!(if address.contains(':') { "ipv6" } else { "ipv4" }),
-        );
+    if let Some(allowed) = match get(Field::Action) {
+        Some("ACCEPT") => Some(true),
+        Some("REJECT") => Some(false),
+        _ => None,
+    } {
+        let kind = if allowed { "allowed" } else { "denied" };
+        put(&mut root, "event.type", json!(["connection", kind]));
+        let outcome = if allowed { "success" } else { "failure" };
+        put(&mut root, "event.outcome", json!(outcome));
     }
-    if let Some(name) = values[7]
-        .as_ref()
-        .and_then(|number| transport_name(number.parse().unwrap()))
+    if let (Some(start), Some(end)) = (number(Field::Start), number(Field::End))
+        && end >= start
     {
+        put(&mut root, "event.duration", json!((end - start) * 1_000_000_000));
+    }
+    let (source, destination) = (address(Field::Srcaddr), address(Field::Dstaddr));
+    let network_type = match (source.or(destination), get(Field::Type)) {
+        (Some(address), _) => Some(if address.is_ipv4() { "ipv4" } else { "ipv6" }),
+        (None, Some("IPv4")) => Some("ipv4"),
+        (None, Some("IPv6")) => Some("ipv6"),
+        (None, _) => None,
+    };
+    if let Some(network_type) = network_type {
+        put(&mut root, "network.type", json!(network_type));
+    }
+    let protocol = number(Field::Protocol).map(|number| u8::try_from(number).unwrap());
+    if let Some(name) = protocol.and_then(transport_name) {
         put(&mut root, "network.transport", json!(name));
     }
-    if let (Some(start), Some(end)) = (&values[10], &values[11]) {
-        let (start, end): (u64, u64) = (start.parse().unwrap(), end.parse().unwrap());
-        if end >= start {
-            put(&mut root, "event.duration", json!((end - start) * 1_000_000_000));
+    if let (true, Some(protocol), Some(source), Some(destination)) =
+        (has_community_id, protocol, source, destination)
+    {
+        let port = |field| number(field).map(|port| u16::try_from(port).unwrap());
+        let ends = [
+            (source, port(Field::Srcport)),
+            (destination, port(Field::Dstport)),
+        ];
+        if let Some(id) = community_id(protocol, ends[0], ends[1]) {
+            put(&mut root, "network.community_id", json!(format!("{id:?}")));
         }
     }
-    Value::Object(root)
+    if let Some(flags) = number(Field::TcpFlags) {
+        let bits = [
+            (1, "fin"),
+            (2, "syn"),
+            (4, "rst"),
+            (8, "psh"),
+            (16, "ack"),
+            (32, "urg"),
+            (64, "ece"),
+            (128, "cwr"),
+        ];
+        let names: Vec<&str> = bits
+            .iter()
+            .filter(|(bit, _)| flags & bit != 0)
+            .map(|(_, name)| *name)
+            .collect();
+        if !names.is_empty() {
+            put(&mut root, "aws.vpcflow.tcp_flags_array", json!(names));
+        }
+    }
+    if let Some(words) = get(Field::TrafficPath).and_then(|code| traffic_path(code.as_bytes())) {
+        put(&mut root, "flowship.path", json!(words));
+    }
+    if root.get("orchestrator").is_some() {
+        put(&mut root, "orchestrator.type", json!("ecs"));
+    }
+    if root.pointer("/orchestrator/resource").is_some() {
+        put(&mut root, "orchestrator.resource.type", json!("container"));
+    }
+    root
 }
 
-fn values() -> impl Strategy<Value = [Option<String>; 14]> {
-    let text = || prop::option::of("[!-,.-~]{1,12}");
-    let address = || {
-        let v4 = any::<std::net::Ipv4Addr>().prop_map(|address| address.to_string());
-        let v6 = any::<std::net::Ipv6Addr>().prop_map(|address| address.to_string());
-        prop::option::of(prop_oneof![v4, v6])
+fn cell(spec: Option<&'static FieldSpec>) -> impl Strategy<Value = Cell> {
+    let number = |max: u64| prop_oneof![0..=max, 0..=max.min(200)].prop_map(|number| number.to_string());
+    let text = || "[!-,.-~][!-~]{0,12}".prop_filter("no escape", |text| !text.contains('%'));
+    let value = match spec.map(|spec| (spec.field, spec.kind)) {
+        Some((Field::Action, _)) => prop_oneof!["ACCEPT", "REJECT", "OTHER"].boxed(),
+        Some((Field::Type, _)) => prop_oneof!["IPv4", "IPv6", "EFA"].boxed(),
+        Some((Field::TrafficPath, _)) => "[1-9]".boxed(),
+        Some((_, Kind::Tag)) => "(%20|%2D|[a-z+]){1,9}".boxed(),
+        Some((_, Kind::Number(max))) => number(max).boxed(),
+        Some((_, Kind::Flags)) => number(65_535).boxed(),
+        Some((_, Kind::Time)) => number(i32::MAX as u64).boxed(),
+        Some((_, Kind::Address)) => {
+            let v4 = any::<std::net::Ipv4Addr>().prop_map(|address| address.to_string());
+            let v6 = any::<std::net::Ipv6Addr>().prop_map(|address| address.to_string());
+            prop_oneof![v4, v6, Just("10.0.0.1".to_owned())].boxed()
+        }
+        Some((_, Kind::Text)) | None => text().boxed(),
     };
-    let number = |max: u64| prop::option::of((0..=max).prop_map(|number| number.to_string()));
-    let action = prop::option::of(prop_oneof!["ACCEPT", "REJECT", "OTHER"]);
-    let long = i64::MAX as u64;
-    let time = i32::MAX as u64;
-    (
-        (text(), text(), text(), address(), address()),
-        (
-            number(65_535),
-            number(65_535),
-            number(255),
-            number(long),
-            number(long),
-        ),
-        (number(time), number(time), action, text()),
-    )
-        .prop_map(|((a, b, c, d, e), (f, g, h, i, j), (k, l, m, n))| {
-            [a, b, c, d, e, f, g, h, i, j, k, l, m, n]
-        })
+    prop::option::weighted(0.8, value).prop_map(move |text| (spec, text))
+}
+
+/// Some columns of a dataset and perhaps one that nobody knows, in any order, with any values.
+fn object() -> impl Strategy<Value = Vec<Cell>> {
+    let columns = prop::sample::select(&Dataset::ALL[..]).prop_flat_map(|dataset| {
+        let specs = FLOW_FIELDS.iter().filter(|spec| spec.datasets.contains(&dataset));
+        let columns: Vec<Option<&'static FieldSpec>> = specs.map(Some).chain([None]).collect();
+        let num_columns = columns.len();
+        prop::sample::subsequence(columns, 1..=num_columns).prop_shuffle()
+    });
+    columns.prop_flat_map(|columns| columns.into_iter().map(cell).collect::<Vec<_>>())
 }
 
 proptest! {
     #[test]
-    fn every_document_is_what_the_slow_way_makes_of_it(values in values(), timestamp in 0..=i32::MAX as u32) {
-        let line: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or("-")).collect();
-        let document: Value = serde_json::from_slice(&write(&Format::default(), line.join(" ").as_bytes(), timestamp)).unwrap();
+    fn every_document_is_what_the_slow_way_makes_of_it(
+        cells in object(), timestamp in 0..=i32::MAX as u32, has_community_id in any::<bool>(),
+    ) {
+        let header: Vec<&str> = cells.iter().map(|(spec, _)| spec.map_or("new-field", |spec| spec.name)).collect();
+        let line: Vec<&str> = cells.iter().map(|(_, text)| text.as_deref().unwrap_or("-")).collect();
+        let document = write(&header.join(" "), &line.join(" "), timestamp, has_community_id);
+        let dataset = Format::parse(header.join(" ").as_bytes()).unwrap().dataset();
+        let allowed: BTreeSet<&str> = fields(dataset).chain(["aws.vpcflow.new_field"]).collect();
         let mut found = BTreeSet::new();
         leaves(&document, "", &mut found);
         for path in &found {
-            prop_assert!(FIELDS.contains(&path.as_str()) || path == "aws.vpcflow", "{} is not in FIELDS", path);
+            prop_assert!(allowed.contains(path.as_str()), "{} is not in the list", path);
         }
-        prop_assert_eq!(document, reference(&values, timestamp));
+        prop_assert_eq!(document, reference(&cells, timestamp, has_community_id));
     }
 }

@@ -1,33 +1,48 @@
-//! A header line → the column plan of an object: which field each column is, in any order.
+//! A header line → the plan of an object: which column each field is, in any order.
 
-use super::field::{FIELDS, Field};
+use super::field::{Dataset, FIELDS, Field, Kind, NUM_FIELDS};
 
-/// Longest column name that is taken for one; AWS's longest has 29 characters.
+/// Longest column name that is taken for one; AWS's longest has 26 characters.
 const MAX_NAME_BYTES: usize = 64;
 
-/// The field that only Transit Gateway flow logs have, in both spellings that occur.
-const TRANSIT_GATEWAY_NAMES: [&str; 3] = ["tgw-id", "transit-gateway-id", "resource-type"];
+/// Fields of the default format of VPC flow logs.
+const NUM_DEFAULT_FIELDS: usize = 14;
 
-/// One position of a format.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Column {
-    /// A field of the table.
-    Typed(Field),
-    /// A column that the table does not know: kept as a string.
-    Extra(ExtraColumn),
-}
+/// Where the raw AWS fields are in the document.
+const RAW_PREFIX: &str = "aws.vpcflow.";
 
-/// The name of an unknown column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExtraColumn {
-    /// The name in snake case, safe as a JSON key as it is.
-    pub key: String,
-}
+/// What the document makes there itself: an unknown column of such a name gets a longer one.
+const DERIVED_KEYS: [&str; 1] = ["tcp_flags_array"];
 
 /// The columns of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
-    columns: Vec<Column>,
+    dataset: Dataset,
+    num_columns: usize,
+    /// For every field its column; [`NO_COLUMN`] where the object does not have it.
+    positions: [usize; NUM_FIELDS],
+    parsed: Vec<ParsedColumn>,
+    raw: Vec<RawColumn>,
+}
+
+/// No line has that many columns.
+const NO_COLUMN: usize = usize::MAX;
+
+/// A column whose values are checked and parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ParsedColumn {
+    pub(super) column: usize,
+    pub(super) field: Field,
+}
+
+/// A column that goes into the document under its own name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RawColumn {
+    pub(super) column: usize,
+    /// The name in snake case, safe as a JSON key as it is.
+    pub(super) key: String,
+    /// `None`: a column that the table does not know, kept as a string.
+    pub(super) field: Option<Field>,
 }
 
 /// Why an object's format is not usable.
@@ -47,79 +62,144 @@ pub enum FormatError {
         /// The name.
         name: String,
     },
-    /// A Transit Gateway flow log.
-    #[error("the object is a Transit Gateway flow log, which this version does not read")]
-    TransitGateway,
 }
 
 /// Whether a line is a header: nothing but names, at least one of them known. Data lines always hold a number, an
 /// address or `-`.
 pub fn is_header(line: &[u8]) -> bool {
-    let mut known = false;
-    for name in columns(line) {
-        let shape = name[0].is_ascii_lowercase()
-            && name.len() <= MAX_NAME_BYTES
-            && name
-                .iter()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-');
-        if !shape {
-            return false;
-        }
-        known |= Field::by_name(name).is_some() || is_transit_gateway(name);
-    }
-    known
+    // Asked of every line: a look at the bytes ends with the first dot or capital of a record.
+    let is_name_byte = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b' ' | b'\t');
+    line.iter().all(is_name_byte)
+        && columns(line).all(|name| name[0].is_ascii_lowercase() && name.len() <= MAX_NAME_BYTES)
+        && columns(line).any(|name| Field::by_name(name).is_some())
 }
 
 impl Format {
     /// The format of a header line (see [`is_header`]).
     pub fn parse(header: &[u8]) -> Result<Self, FormatError> {
-        let mut plan: Vec<Column> = Vec::new();
+        let mut format = Self::empty();
+        let mut unknown: Vec<&[u8]> = Vec::new();
         for name in columns(header) {
-            if is_transit_gateway(name) {
-                return Err(FormatError::TransitGateway);
-            }
-            let column = match Field::by_name(name) {
-                Some(field) => Column::Typed(field),
-                None => Column::Extra(ExtraColumn {
-                    key: String::from_utf8_lossy(name).replace('-', "_"),
-                }),
+            let column = format.num_columns;
+            format.num_columns += 1;
+            let repeated = match Field::by_name(name) {
+                Some(field) => !format.bind(field, column),
+                None => {
+                    let repeated = unknown.contains(&name);
+                    unknown.push(name);
+                    format.raw.push(RawColumn {
+                        column,
+                        key: unknown_key(name),
+                        field: None,
+                    });
+                    repeated
+                }
             };
-            if plan.contains(&column) {
-                return Err(FormatError::Repeated {
-                    name: String::from_utf8_lossy(name).into_owned(),
-                });
+            if repeated {
+                let name = String::from_utf8_lossy(name).into_owned();
+                return Err(FormatError::Repeated { name });
             }
-            plan.push(column);
         }
-        Ok(Self { columns: plan })
+        Ok(format)
     }
 
     /// The format of an object whose first line is data: the default one, if the number of columns fits.
     pub fn without_header(first_line: &[u8]) -> Result<Self, FormatError> {
         let num_columns = columns(first_line).count();
-        if num_columns != FIELDS.len() {
+        if num_columns != NUM_DEFAULT_FIELDS {
             return Err(FormatError::Unknown { num_columns });
         }
         Ok(Self::default())
     }
 
-    /// The columns, in order.
-    pub fn columns(&self) -> &[Column] {
-        &self.columns
+    fn empty() -> Self {
+        Self {
+            dataset: Dataset::Vpc,
+            num_columns: 0,
+            positions: [NO_COLUMN; NUM_FIELDS],
+            parsed: Vec::new(),
+            raw: Vec::new(),
+        }
+    }
+
+    /// Takes `field` for this column; false if another column has it already.
+    fn bind(&mut self, field: Field, column: usize) -> bool {
+        let position = &mut self.positions[field as usize];
+        if *position != NO_COLUMN {
+            return false;
+        }
+        *position = column;
+        let spec = field.spec();
+        if spec.datasets == [Dataset::Tgw] {
+            self.dataset = Dataset::Tgw;
+        }
+        if !matches!(spec.kind, Kind::Text | Kind::Tag) {
+            self.parsed.push(ParsedColumn { column, field });
+        }
+        let key = spec
+            .target
+            .strip_prefix(RAW_PREFIX)
+            .filter(|key| !key.contains('.'));
+        let key = key.filter(|_| matches!(spec.kind, Kind::Text | Kind::Tag | Kind::Number(_)));
+        if let Some(key) = key {
+            self.raw.push(RawColumn {
+                column,
+                key: key.to_owned(),
+                field: Some(field),
+            });
+        }
+        true
+    }
+
+    /// Which kind of flow log it is: one field that only Transit Gateways have decides.
+    pub fn dataset(&self) -> Dataset {
+        self.dataset
+    }
+
+    /// How many columns its lines have.
+    pub fn num_columns(&self) -> usize {
+        self.num_columns
+    }
+
+    /// The column of a field; past the end of every line where the object does not have it.
+    pub(super) fn position(&self, field: Field) -> usize {
+        self.positions[field as usize]
+    }
+
+    /// The columns whose values are parsed, in their order.
+    pub(super) fn parsed(&self) -> &[ParsedColumn] {
+        &self.parsed
+    }
+
+    /// The columns that go into the document under their own names, in their order.
+    pub(super) fn raw(&self) -> &[RawColumn] {
+        &self.raw
     }
 }
 
 impl Default for Format {
     /// The default format of VPC flow logs: the 14 fields of version 2.
     fn default() -> Self {
-        Self {
-            columns: FIELDS.iter().map(|spec| Column::Typed(spec.field)).collect(),
+        let mut format = Self::empty();
+        for spec in &FIELDS[..NUM_DEFAULT_FIELDS] {
+            format.bind(spec.field, format.num_columns);
+            format.num_columns += 1;
         }
+        format
     }
 }
 
-fn is_transit_gateway(name: &[u8]) -> bool {
-    TRANSIT_GATEWAY_NAMES.iter().any(|known| known.as_bytes() == name)
+/// The name that a column which the table does not know has under `aws.vpcflow`.
+fn unknown_key(name: &[u8]) -> String {
+    let key = String::from_utf8_lossy(name).replace('-', "_");
+    let taken = |target: &str| {
+        let own = target.strip_prefix(RAW_PREFIX);
+        own.and_then(|own| own.split('.').next()) == Some(key.as_str())
+    };
+    if FIELDS.iter().any(|spec| taken(spec.target)) || DERIVED_KEYS.contains(&key.as_str()) {
+        return key + "_column";
+    }
+    key
 }
 
 /// AWS's own sample of a record has a double space: columns are separated by runs of blanks.
@@ -138,19 +218,48 @@ mod tests {
     fn the_default_header_gives_the_default_format() {
         assert!(is_header(DEFAULT));
         assert_eq!(Format::parse(DEFAULT).unwrap(), Format::default());
+        assert_eq!(Format::default().num_columns(), 14);
     }
 
     #[test]
     fn any_order_and_unknown_columns_are_taken() {
         let format = Format::parse(b"end  new-field-2\tsrcaddr").unwrap();
-        let expected = [
-            Column::Typed(Field::End),
-            Column::Extra(ExtraColumn {
-                key: "new_field_2".into(),
-            }),
-            Column::Typed(Field::Srcaddr),
-        ];
-        assert_eq!(format.columns(), expected);
+        assert_eq!(format.num_columns(), 3);
+        assert_eq!(
+            (format.position(Field::End), format.position(Field::Srcaddr)),
+            (0, 2)
+        );
+        assert_eq!(format.position(Field::Start), NO_COLUMN);
+        let raw: Vec<_> = format
+            .raw()
+            .iter()
+            .map(|raw| (raw.column, raw.key.as_str()))
+            .collect();
+        assert_eq!(raw, [(1, "new_field_2")]);
+    }
+
+    #[test]
+    fn one_transit_gateway_field_makes_a_transit_gateway_log() {
+        let dataset = |header: &[u8]| Format::parse(header).unwrap().dataset();
+        assert_eq!(dataset(DEFAULT), Dataset::Vpc);
+        assert_eq!(dataset(b"version srcaddr type region"), Dataset::Vpc);
+        assert_eq!(dataset(b"version srcaddr resource-type"), Dataset::Tgw);
+        assert_eq!(dataset(b"transit-gateway-id srcaddr"), Dataset::Tgw);
+        assert!(is_header(b"resource-type transit-gateway-id"));
+    }
+
+    #[test]
+    fn an_unknown_column_never_takes_the_place_of_a_known_one() {
+        let format = Format::parse(b"srcaddr tcp-flags-array pkt-src-service sublocation").unwrap();
+        let keys: Vec<&str> = format.raw().iter().map(|raw| raw.key.as_str()).collect();
+        assert_eq!(
+            keys,
+            [
+                "tcp_flags_array_column",
+                "pkt_src_service_column",
+                "sublocation_column"
+            ]
+        );
     }
 
     #[test]
@@ -158,6 +267,7 @@ mod tests {
         for line in [
             "2 123456789010 eni-1235b8ca123456789 172.31.16.139 172.31.16.21 20641 22 6 20 4249 1418530010 1418530070 ACCEPT OK",
             "2 123456789010 eni-1235b8ca123456789 - - - - - - - 1431280876 1431280934 - NODATA",
+            "eni-1 vpc-1 6 -",
             "some words of prose",
             "srcaddr -",
             "",
@@ -170,7 +280,8 @@ mod tests {
     fn formats_that_cannot_be_used_say_why() {
         let told: Vec<String> = [
             Format::parse(b"srcaddr dstaddr srcaddr").unwrap_err(),
-            Format::parse(b"version resource-type account-id tgw-id").unwrap_err(),
+            Format::parse(b"srcaddr tgw-id transit-gateway-id").unwrap_err(),
+            Format::parse(b"srcaddr new-field new-field").unwrap_err(),
             Format::without_header(b"1 2 3").unwrap_err(),
         ]
         .iter()
@@ -178,7 +289,8 @@ mod tests {
         .collect();
         insta::assert_snapshot!(told.join("\n"), @"
         the header line names the column `srcaddr` twice
-        the object is a Transit Gateway flow log, which this version does not read
+        the header line names the column `transit-gateway-id` twice
+        the header line names the column `new-field` twice
         the object has no header line, and its first line has 3 columns (the default format has 14)
         ");
     }

@@ -1,15 +1,18 @@
-//! A line and its format → a row: typed values, and views of the rest. Nothing is owned.
+//! A line and its format → a row: a view of the line, with its typed columns parsed once. Nothing is owned.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::field::{Field, Kind};
-use super::format::{Column, Format};
+use super::field::{Field, Kind, NUM_ADDRESSES, NUM_NUMBERS};
+use super::format::Format;
 
 /// Longest piece of a line that an error quotes, characters.
 const MAX_QUOTED_CHARS: usize = 40;
 
 /// A larger number cannot be seconds of this century: SKIPDATA records with milliseconds occur.
 const MAX_SECONDS: u64 = i32::MAX as u64;
+
+/// TCP has nine flags, of which AWS logs the lower six.
+const MAX_FLAGS: u64 = u16::MAX as u64;
 
 /// Why a line cannot be read. The line number is the caller's to add.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -72,131 +75,134 @@ pub enum LogStatus {
     SkipData,
 }
 
-/// One flow record. Absent (`-`, empty) is `None`, never a value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the field table says what each is")]
-pub struct Row<'a> {
-    pub version: Option<&'a [u8]>,
-    pub account_id: Option<&'a [u8]>,
-    pub interface_id: Option<&'a [u8]>,
-    pub srcaddr: Option<IpAddr>,
-    pub dstaddr: Option<IpAddr>,
-    pub srcport: Option<u64>,
-    pub dstport: Option<u64>,
-    pub protocol: Option<u8>,
-    pub packets: Option<u64>,
-    pub bytes: Option<u64>,
-    /// Unix seconds.
-    pub start: Option<u32>,
-    /// Unix seconds.
-    pub end: Option<u32>,
-    pub action: Option<&'a [u8]>,
-    pub log_status: Option<&'a [u8]>,
-}
-
-impl Row<'_> {
-    /// The record's completeness.
-    pub fn status(&self) -> LogStatus {
-        match self.log_status {
-            Some(b"NODATA") => LogStatus::NoData,
-            Some(b"SKIPDATA") => LogStatus::SkipData,
-            _ => LogStatus::Ok,
-        }
-    }
-}
-
-/// Where the columns of a line lie. Reused from line to line, so that splitting allocates nothing.
+/// Splits and parses lines. Reused from line to line, so that no line allocates.
 #[derive(Debug, Default)]
 pub struct Columns {
-    spans: Vec<(u32, u32)>,
+    spans: Vec<(usize, usize)>,
+    addresses: [Option<IpAddr>; NUM_ADDRESSES],
+    numbers: [Option<u64>; NUM_NUMBERS],
+}
+
+/// One flow record: a view of a line. Absent (`-`, empty) is `None`, never a value.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    format: &'a Format,
+    line: &'a [u8],
+    columns: &'a Columns,
+}
+
+/// A value that goes into the document under the column's own name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawValue<'a> {
+    /// As it is.
+    Text(&'a [u8]),
+    /// Percent-encoded.
+    Tag(&'a [u8]),
+    /// A number.
+    Number(u64),
 }
 
 impl Columns {
-    /// Splits a line at runs of blanks.
-    fn split(&mut self, line: &[u8]) {
-        self.spans.clear();
-        let mut start = None;
-        for (position, byte) in line.iter().enumerate() {
-            // Lines are far shorter than 4 GiB: the reader bounds them.
-            let position = u32::try_from(position).unwrap_or(u32::MAX);
-            match (start, matches!(byte, b' ' | b'\t')) {
-                (None, false) => start = Some(position),
-                (Some(from), true) => {
-                    self.spans.push((from, position));
-                    start = None;
-                }
-                _ => {}
-            }
-        }
-        if let Some(from) = start {
-            self.spans
-                .push((from, u32::try_from(line.len()).unwrap_or(u32::MAX)));
-        }
-    }
-
-    /// Splits `line` and reads the typed columns of `format`.
-    pub fn parse<'a>(&mut self, format: &Format, line: &'a [u8]) -> Result<Row<'a>, LineError> {
+    /// Splits `line` and parses the typed columns of `format`.
+    pub fn parse<'a>(&'a mut self, format: &'a Format, line: &'a [u8]) -> Result<Row<'a>, LineError> {
         self.split(line);
-        let expected = format.columns().len();
+        let expected = format.num_columns();
         if self.spans.len() != expected {
             return Err(LineError::ColumnCount {
                 expected,
                 found: self.spans.len(),
             });
         }
-        let mut row = Row::default();
-        for (column, span) in format.columns().iter().zip(&self.spans) {
-            if let (Column::Typed(field), Some(text)) = (column, present(line, *span)) {
-                row.set(*field, text)?;
+        self.addresses = [None; NUM_ADDRESSES];
+        self.numbers = [None; NUM_NUMBERS];
+        for parsed in format.parsed() {
+            let (field, slot) = (parsed.field, parsed.field.slot());
+            let Some(text) = self.text(line, parsed.column) else {
+                continue;
+            };
+            match field.spec().kind {
+                Kind::Address => self.addresses[slot] = Some(address(field, text)?),
+                Kind::Number(max) => self.numbers[slot] = Some(number(field, text, max)?),
+                Kind::Flags => self.numbers[slot] = Some(number(field, text, MAX_FLAGS)?),
+                Kind::Time => self.numbers[slot] = Some(time(field, text)?),
+                Kind::Text | Kind::Tag => {}
             }
         }
-        Ok(row)
+        Ok(Row {
+            format,
+            line,
+            columns: self,
+        })
     }
 
-    /// The unknown columns of the line that was parsed last: JSON key and text, only where there is a value.
-    pub fn extras<'a>(
-        &'a self,
-        format: &'a Format,
-        line: &'a [u8],
-    ) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        format
-            .columns()
-            .iter()
-            .zip(&self.spans)
-            .filter_map(move |(column, span)| match column {
-                Column::Extra(extra) => Some((extra.key.as_str(), present(line, *span)?)),
-                Column::Typed(_) => None,
-            })
+    /// Splits a line at runs of blanks.
+    fn split(&mut self, line: &[u8]) {
+        self.spans.clear();
+        let mut start = 0;
+        for blank in memchr::memchr2_iter(b' ', b'\t', line).chain([line.len()]) {
+            if blank > start {
+                self.spans.push((start, blank));
+            }
+            start = blank + 1;
+        }
     }
-}
 
-fn present(line: &[u8], (from, to): (u32, u32)) -> Option<&[u8]> {
-    let text = &line[from as usize..to as usize];
-    (text != b"-").then_some(text)
+    fn text<'a>(&self, line: &'a [u8], column: usize) -> Option<&'a [u8]> {
+        let (from, to) = *self.spans.get(column)?;
+        let text = &line[from..to];
+        (text != b"-").then_some(text)
+    }
 }
 
 impl<'a> Row<'a> {
-    fn set(&mut self, field: Field, text: &'a [u8]) -> Result<(), LineError> {
-        match field {
-            Field::Version => self.version = Some(text),
-            Field::AccountId => self.account_id = Some(text),
-            Field::InterfaceId => self.interface_id = Some(text),
-            Field::Srcaddr => self.srcaddr = Some(address(field, text)?),
-            Field::Dstaddr => self.dstaddr = Some(address(field, text)?),
-            Field::Srcport => self.srcport = Some(number(field, text)?),
-            Field::Dstport => self.dstport = Some(number(field, text)?),
-            Field::Protocol => {
-                self.protocol =
-                    Some(u8::try_from(number(field, text)?).expect("the table bounds it to a byte"));
-            }
-            Field::Packets => self.packets = Some(number(field, text)?),
-            Field::Bytes => self.bytes = Some(number(field, text)?),
-            Field::Start => self.start = Some(time(field, text)?),
-            Field::End => self.end = Some(time(field, text)?),
-            Field::Action => self.action = Some(text),
-            Field::LogStatus => self.log_status = Some(text),
+    /// The text of a field, whatever its kind.
+    pub fn text(&self, field: Field) -> Option<&'a [u8]> {
+        self.columns.text(self.line, self.format.position(field))
+    }
+
+    /// The value of a field that is an address.
+    pub fn address(&self, field: Field) -> Option<IpAddr> {
+        debug_assert_eq!(field.spec().kind, Kind::Address);
+        self.columns.addresses[field.slot()]
+    }
+
+    /// The value of a field that is a number or a set of flags.
+    pub fn number(&self, field: Field) -> Option<u64> {
+        debug_assert!(matches!(field.spec().kind, Kind::Number(_) | Kind::Flags));
+        self.columns.numbers[field.slot()]
+    }
+
+    /// The value of a field that is a time: Unix seconds.
+    pub fn time(&self, field: Field) -> Option<u32> {
+        debug_assert_eq!(field.spec().kind, Kind::Time);
+        self.columns.numbers[field.slot()].and_then(|seconds| u32::try_from(seconds).ok())
+    }
+
+    /// The present values that go into the document under their columns' own names, unknown columns included: JSON
+    /// key, which needs no escaping, and value.
+    pub fn raw(&self) -> impl Iterator<Item = (&'a str, RawValue<'a>)> {
+        let Self {
+            format,
+            line,
+            columns,
+        } = *self;
+        format.raw().iter().filter_map(move |raw| {
+            let value = match raw.field.map(|field| (field, field.spec().kind)) {
+                Some((field, Kind::Number(_))) => RawValue::Number(columns.numbers[field.slot()]?),
+                Some((_, Kind::Tag)) => RawValue::Tag(columns.text(line, raw.column)?),
+                _ => RawValue::Text(columns.text(line, raw.column)?),
+            };
+            Some((raw.key.as_str(), value))
+        })
+    }
+
+    /// The record's completeness.
+    pub fn status(&self) -> LogStatus {
+        match self.text(Field::LogStatus) {
+            Some(b"NODATA") => LogStatus::NoData,
+            Some(b"SKIPDATA") => LogStatus::SkipData,
+            _ => LogStatus::Ok,
         }
-        Ok(())
     }
 }
 
@@ -214,11 +220,7 @@ fn address(field: Field, text: &[u8]) -> Result<IpAddr, LineError> {
     })
 }
 
-fn number(field: Field, text: &[u8]) -> Result<u64, LineError> {
-    let max = match field.spec().kind {
-        Kind::Number(max) => max,
-        Kind::Text | Kind::Address | Kind::Time => u64::MAX,
-    };
+fn number(field: Field, text: &[u8], max: u64) -> Result<u64, LineError> {
     let parsed = digits(text).filter(|number| *number <= max);
     parsed.ok_or_else(|| LineError::Number {
         column: field.spec().name,
@@ -227,7 +229,7 @@ fn number(field: Field, text: &[u8]) -> Result<u64, LineError> {
     })
 }
 
-fn time(field: Field, text: &[u8]) -> Result<u32, LineError> {
+fn time(field: Field, text: &[u8]) -> Result<u64, LineError> {
     let seconds = digits(text).map(|number| {
         if number > MAX_SECONDS {
             number / 1000
@@ -235,13 +237,12 @@ fn time(field: Field, text: &[u8]) -> Result<u32, LineError> {
             number
         }
     });
-    let seconds = seconds
+    seconds
         .filter(|seconds| *seconds <= MAX_SECONDS)
-        .and_then(|seconds| u32::try_from(seconds).ok());
-    seconds.ok_or_else(|| LineError::Time {
-        column: field.spec().name,
-        value: quote(text),
-    })
+        .ok_or_else(|| LineError::Time {
+            column: field.spec().name,
+            value: quote(text),
+        })
 }
 
 /// Plain decimal digits and nothing else: no sign, no `0x`.
@@ -281,42 +282,79 @@ mod tests {
     const NO_DATA: &str = "2 123456789010 eni-1235b8ca123456789 - - - - - - - 1431280876 1431280934 - NODATA";
     const IPV6: &str = "2 123456789010 eni-1235b8ca123456789 2001:db8:1234:a100:8d6e:3477:df66:f105 2001:db8:1234:a102:3304:8879:34cf:4071 34892 22 6 54 8855 1477913708 1477913820 ACCEPT OK";
 
-    fn parse(line: &str) -> Result<Row<'_>, LineError> {
-        Columns::default().parse(&Format::default(), line.as_bytes())
+    /// What of a line of the default format `look` sees.
+    fn parse<T>(line: &str, look: impl FnOnce(&Row<'_>) -> T) -> Result<T, LineError> {
+        let (mut columns, format) = (Columns::default(), Format::default());
+        columns.parse(&format, line.as_bytes()).map(|row| look(&row))
     }
 
     #[test]
     fn the_guides_accepted_record_is_read() {
-        let row = parse(ACCEPTED).unwrap();
-        assert_eq!(row.srcaddr, Some("172.31.16.139".parse().unwrap()));
-        assert_eq!(
-            (row.srcport, row.dstport, row.protocol),
-            (Some(20641), Some(22), Some(6))
-        );
-        assert_eq!((row.packets, row.bytes), (Some(20), Some(4249)));
-        assert_eq!((row.start, row.end), (Some(1_418_530_010), Some(1_418_530_070)));
-        assert_eq!((row.action, row.status()), (Some(&b"ACCEPT"[..]), LogStatus::Ok));
+        let look = |row: &Row<'_>| {
+            assert_eq!(
+                row.address(Field::Srcaddr),
+                Some("172.31.16.139".parse().unwrap())
+            );
+            let numbers = [
+                Field::Srcport,
+                Field::Dstport,
+                Field::Protocol,
+                Field::Packets,
+                Field::Bytes,
+            ];
+            let numbers = numbers.map(|field| row.number(field).unwrap());
+            assert_eq!(numbers, [20641, 22, 6, 20, 4249]);
+            let times = (row.time(Field::Start), row.time(Field::End));
+            assert_eq!(times, (Some(1_418_530_010), Some(1_418_530_070)));
+            assert_eq!(
+                (row.text(Field::Action), row.status()),
+                (Some(&b"ACCEPT"[..]), LogStatus::Ok)
+            );
+            assert_eq!(
+                (row.text(Field::VpcId), row.number(Field::TcpFlags)),
+                (None, None)
+            );
+        };
+        parse(ACCEPTED, look).unwrap();
     }
 
     #[test]
     fn a_dash_is_no_value() {
-        let row = parse(NO_DATA).unwrap();
-        assert_eq!(
-            (row.srcaddr, row.srcport, row.bytes, row.action),
-            (None, None, None, None)
-        );
-        assert_eq!(row.status(), LogStatus::NoData);
+        let look = |row: &Row<'_>| {
+            assert_eq!(row.address(Field::Srcaddr), None);
+            assert_eq!(
+                (row.number(Field::Srcport), row.number(Field::Bytes)),
+                (None, None)
+            );
+            assert_eq!((row.text(Field::Action), row.status()), (None, LogStatus::NoData));
+        };
+        parse(NO_DATA, look).unwrap();
     }
 
     #[test]
     fn ipv6_is_read() {
-        assert!(parse(IPV6).unwrap().srcaddr.unwrap().is_ipv6());
+        let is_ipv6 = parse(IPV6, |row| row.address(Field::Srcaddr).unwrap().is_ipv6());
+        assert_eq!(is_ipv6, Ok(true));
     }
 
     #[test]
     fn milliseconds_are_taken_for_what_they_are() {
-        let row = parse("2 1 eni-1 - - - - - - - 1418530010123 1418530070999 - SKIPDATA").unwrap();
-        assert_eq!((row.start, row.end), (Some(1_418_530_010), Some(1_418_530_070)));
+        let line = "2 1 eni-1 - - - - - - - 1418530010123 1418530070999 - SKIPDATA";
+        let times = parse(line, |row| (row.time(Field::Start), row.time(Field::End)));
+        assert_eq!(times, Ok((Some(1_418_530_010), Some(1_418_530_070))));
+    }
+
+    #[test]
+    fn nothing_is_left_of_the_line_before() {
+        let (mut columns, format) = (Columns::default(), Format::default());
+        columns.parse(&format, ACCEPTED.as_bytes()).unwrap();
+        let other = Format::parse(b"dstaddr end").unwrap();
+        let row = columns.parse(&other, b"- 5").unwrap();
+        assert_eq!(
+            (row.address(Field::Srcaddr), row.address(Field::Dstaddr)),
+            (None, None)
+        );
+        assert_eq!((row.number(Field::Bytes), row.time(Field::End)), (None, Some(5)));
     }
 
     #[test]
@@ -341,7 +379,7 @@ mod tests {
         ];
         let told: Vec<String> = lines
             .iter()
-            .map(|line| parse(line).unwrap_err().to_string())
+            .map(|line| parse(line, |_| ()).unwrap_err().to_string())
             .collect();
         insta::assert_snapshot!(told.join("\n"), @"
         has 13 columns, the format has 14
@@ -358,19 +396,27 @@ mod tests {
     }
 
     #[test]
-    fn unknown_columns_are_at_hand_as_text() {
-        let format = Format::parse(b"srcaddr new-a end new-b").unwrap();
+    fn raw_columns_are_at_hand_with_their_keys() {
+        let header = b"srcaddr new-a packets-lost-no-route end new-b asg-tag vpc-id";
+        let format = Format::parse(header).unwrap();
         let mut columns = Columns::default();
-        let line = b"10.0.0.1  x=1 1418530070 -";
-        columns.parse(&format, line).unwrap();
-        let extras: Vec<_> = columns.extras(&format, line).collect();
-        assert_eq!(extras, [("new_a", &b"x=1"[..])]);
+        let row = columns
+            .parse(&format, b"10.0.0.1  x=1 007 1418530070 - a%20b vpc-1")
+            .unwrap();
+        let expected = [
+            ("new_a", RawValue::Text(b"x=1")),
+            ("packets_lost_no_route", RawValue::Number(7)),
+            ("asg_tag", RawValue::Tag(b"a%20b")),
+            ("vpc_id", RawValue::Text(b"vpc-1")),
+        ];
+        assert_eq!(row.raw().collect::<Vec<_>>(), expected);
     }
 
     proptest! {
         #[test]
         fn no_line_panics(line in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _parsed_or_refused = Columns::default().parse(&Format::default(), &line);
+            let (mut columns, format) = (Columns::default(), Format::default());
+            let _parsed_or_refused = columns.parse(&format, &line).map(|row| row.raw().count());
         }
 
         #[test]
@@ -378,7 +424,7 @@ mod tests {
             let mut columns = Columns::default();
             columns.split(line.as_bytes());
             let found: Vec<&str> =
-                columns.spans.iter().map(|(from, to)| line.get(*from as usize..*to as usize).unwrap()).collect();
+                columns.spans.iter().map(|(from, to)| line.get(*from..*to).unwrap()).collect();
             prop_assert_eq!(found, line.split_ascii_whitespace().collect::<Vec<_>>());
         }
     }

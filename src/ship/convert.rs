@@ -5,16 +5,13 @@ use std::io::BufRead;
 use crate::bulk::Segment;
 use crate::decode::{DecodeError, Inflated, Line, Lines, MAX_LINE_BYTES};
 use crate::document::{DocumentId, DocumentWriter, IndexNames, ObjectHash};
-use crate::flow::{Columns, Format, FormatError, LineError, LogStatus, Row, is_header};
+use crate::flow::{Columns, Dataset, Field, Format, FormatError, LineError, LogStatus, Row, is_header};
 use crate::object::ObjectRef;
 use crate::outcome::{Failure, Reason};
 
 /// A segment is handed on at this size: small enough that little waits in it, large enough that handing on costs
 /// nothing.
 const SEGMENT_BYTES: usize = 256 << 10;
-
-/// The dataset part of index names.
-const DATASET: &str = "vpc";
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -40,6 +37,7 @@ impl Source {
 pub(super) struct ConvertSettings {
     pub(super) index_prefix: String,
     pub(super) keep_no_data: bool,
+    pub(super) community_id: bool,
 }
 
 /// What reading one object came to.
@@ -73,8 +71,8 @@ pub(super) fn convert(
     let mut converter = Converter {
         source,
         keep_no_data: settings.keep_no_data,
-        names: IndexNames::new(&settings.index_prefix, DATASET),
-        writer: DocumentWriter::default(),
+        names: Dataset::ALL.map(|dataset| IndexNames::new(&settings.index_prefix, dataset.name())),
+        writer: DocumentWriter::new(settings.community_id),
         columns: Columns::default(),
         scratch: Vec::new(),
         format: None,
@@ -92,7 +90,8 @@ pub(super) fn convert(
 struct Converter<'a, E> {
     source: &'a Source,
     keep_no_data: bool,
-    names: IndexNames,
+    /// By dataset: concatenated objects may hold both.
+    names: [IndexNames; 2],
     writer: DocumentWriter,
     columns: Columns,
     scratch: Vec<u8>,
@@ -119,7 +118,6 @@ impl Stop {
                 let reason = match error {
                     FormatError::Unknown { .. } => Reason::FormatUnknown,
                     FormatError::Repeated { .. } => Reason::FormatInvalid,
-                    FormatError::TransitGateway => Reason::FormatUnsupported,
                 };
                 Failure::new(reason, error.to_string())
             }
@@ -190,20 +188,15 @@ impl<E: FnMut(Segment) -> Result<(), Closed>> Converter<'_, E> {
             self.summary.no_data += 1;
             return;
         }
-        let Some(timestamp) = self.timestamp(&row) else {
+        let Some(timestamp) = timestamp(&row, self.source) else {
             return self.malformed(LineError::NoTime);
         };
         let id = DocumentId::new(self.source.hash, timestamp, ordinal, line, &mut self.scratch);
-        let (writer, columns) = (&mut self.writer, &self.columns);
-        self.segment
-            .push(self.names.at(timestamp), id.as_str(), self.line_number, |out| {
-                writer.write(out, &row, timestamp, columns.extras(format, line));
-            });
-    }
-
-    /// Never the clock: a replay must find the same index and the same id.
-    fn timestamp(&self, row: &Row<'_>) -> Option<u32> {
-        row.end.or(row.start).or(self.source.fallback_time)
+        let index = self.names[format.dataset() as usize].at(timestamp);
+        let writer = &mut self.writer;
+        self.segment.push(index, id.as_str(), self.line_number, |out| {
+            writer.write(out, &row, timestamp);
+        });
     }
 
     fn malformed(&mut self, error: LineError) {
@@ -224,143 +217,12 @@ impl<E: FnMut(Segment) -> Result<(), Closed>> Converter<'_, E> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bulk::Packer;
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-    use std::io::{BufReader, Write};
-
-    const HEADER: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
-    const GOOD: &str = "2 123456789010 eni-1 10.0.0.1 10.0.0.2 1 2 6 3 4 1418530010 1418530070 ACCEPT OK";
-
-    fn settings() -> ConvertSettings {
-        ConvertSettings {
-            index_prefix: "flowlogs".into(),
-            keep_no_data: false,
-        }
-    }
-
-    fn source() -> Source {
-        let object = ObjectRef {
-            bucket: "b".into(),
-            key: "k".into(),
-            version_id: None,
-        };
-        Source::new(&object, Some(1_418_530_000))
-    }
-
-    fn run(object: &[u8], settings: &ConvertSettings) -> (ReadSummary, String) {
-        let mut packer = Packer::new(usize::MAX);
-        let reader = BufReader::with_capacity(37, object);
-        let summary = convert(reader, 0, &source(), settings, |segment| {
-            packer.push(segment);
-            Ok(())
-        });
-        let text = packer.take().map(|body| body.to_ndjson()).unwrap_or_default();
-        (summary, text)
-    }
-
-    fn ids(ndjson: &str) -> Vec<String> {
-        let action = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
-        ndjson
-            .lines()
-            .step_by(2)
-            .map(|line| action(line)["create"]["_id"].as_str().unwrap().to_owned())
-            .collect()
-    }
-
-    #[test]
-    fn header_and_blank_lines_are_not_lines() {
-        let text = format!("\u{feff}{HEADER}\r\n{GOOD}\r\n\r\n{GOOD}\n   \n{HEADER}\n{GOOD}");
-        let (summary, ndjson) = run(text.as_bytes(), &settings());
-        assert_eq!((summary.lines, summary.malformed, summary.failure), (3, 0, None));
-        let ids = ids(&ndjson);
-        assert!(
-            ids[0] != ids[1] && ids[1] != ids[2],
-            "equal lines stay different documents"
-        );
-        assert!(
-            ndjson.starts_with(r#"{"create":{"_index":"flowlogs-vpc-2014.12.14","_id":"VI0N"#),
-            "{ndjson}"
-        );
-    }
-
-    #[test]
-    fn ids_do_not_depend_on_what_became_of_the_neighbours() {
-        let no_data = "2 1 eni-1 - - - - - - - 1431280876 1431280934 - NODATA";
-        let with =
-            |between: &str| ids(&run(format!("{HEADER}\n{between}\n{GOOD}\n").as_bytes(), &settings()).1);
-        assert_eq!(with(no_data), with("not a flow record"));
-        let kept = ConvertSettings {
-            keep_no_data: true,
-            ..settings()
-        };
-        let all = ids(&run(format!("{HEADER}\n{no_data}\n{GOOD}\n").as_bytes(), &kept).1);
-        assert_eq!(all[1..], with(no_data));
-    }
-
-    #[test]
-    fn a_bad_line_costs_that_line_and_is_named() {
-        let text = format!("{HEADER}\n{GOOD}\n2 1 eni\n{GOOD}\n{}\n", "x".repeat(100_000));
-        let (summary, ndjson) = run(text.as_bytes(), &settings());
-        assert_eq!((summary.lines, summary.malformed, ids(&ndjson).len()), (4, 2, 2));
-        let (line_number, error) = summary.first_malformed.unwrap();
-        assert_eq!(
-            (line_number, error.to_string()),
-            (3, "has 3 columns, the format has 14".to_owned())
-        );
-    }
-
-    #[test]
-    fn without_a_header_only_the_default_format_is_taken() {
-        assert_eq!(ids(&run(format!("{GOOD}\n").as_bytes(), &settings()).1).len(), 1);
-        let (summary, _) = run(b"some text\n", &settings());
-        assert_eq!(summary.failure.unwrap().reason, Reason::FormatUnknown);
-    }
-
-    #[test]
-    fn an_empty_object_and_a_header_alone_hold_no_lines() {
-        for text in ["", "\n", HEADER] {
-            assert_eq!(
-                run(text.as_bytes(), &settings()).0,
-                ReadSummary::default(),
-                "{text:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_record_without_a_time_takes_the_objects() {
-        let (summary, ndjson) = run(b"srcaddr dstaddr\n10.0.0.1 10.0.0.2\n", &settings());
-        assert_eq!(summary.malformed, 0);
-        assert!(
-            ndjson.contains(r#""@timestamp":"2014-12-14T04:06:40Z""#),
-            "{ndjson}"
-        );
-    }
-
-    #[test]
-    fn lines_before_the_damage_are_handed_on_with_their_lasting_ids() {
-        let text = format!("{HEADER}\n{}", format!("{GOOD}\n").repeat(5000));
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
-        encoder.write_all(text.as_bytes()).unwrap();
-        let whole = encoder.finish().unwrap();
-        let (all, whole_ndjson) = run(&whole, &settings());
-        let (some, cut_ndjson) = run(&whole[..whole.len() / 2], &settings());
-        assert_eq!((all.lines, all.failure), (5000, None));
-        assert_eq!(some.failure.unwrap().reason, Reason::DecodeTruncatedGzip);
-        let num_cut = usize::try_from(some.lines).unwrap();
-        assert!(num_cut > 1000 && num_cut < 5000);
-        assert_eq!(ids(&cut_ndjson), ids(&whole_ndjson)[..num_cut]);
-    }
-
-    #[test]
-    fn a_taker_that_takes_no_more_ends_the_reading() {
-        let text = format!("{HEADER}\n{}", format!("{GOOD}\n").repeat(5000));
-        let summary = convert(text.as_bytes(), 0, &source(), &settings(), |_| Err(Closed));
-        assert_eq!(summary.failure.unwrap().reason, Reason::DeadlineExceeded);
-        assert!(summary.lines < 5000);
-    }
+/// Never the clock: a replay must find the same index and the same id.
+fn timestamp(row: &Row<'_>, source: &Source) -> Option<u32> {
+    row.time(Field::End)
+        .or_else(|| row.time(Field::Start))
+        .or(source.fallback_time)
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,6 +99,7 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
                 settings: ConvertSettings {
                     index_prefix: shipper.settings.index_prefix.clone(),
                     keep_no_data: shipper.settings.keep_no_data,
+                    community_id: shipper.settings.community_id,
                 },
                 segments: sender.clone(),
                 stop: Arc::clone(&stop),

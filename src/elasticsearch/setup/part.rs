@@ -163,14 +163,14 @@ mod tests {
     fn another_prefix_renames_every_part_and_every_mention() {
         let parts = parts("net.flows-eu");
         for part in &parts {
-            assert!(part.name.starts_with("net.flows-eu-vpc"), "{part}");
+            assert!(part.name.starts_with("net.flows-eu-"), "{part}");
             let left = strings(&part.body)
                 .into_iter()
                 .find(|text| text.starts_with(FILE_PREFIX));
             assert_eq!(left, None, "{part}");
         }
-        let [_, _, _, ilm, template] = parts.as_slice() else {
-            panic!("five parts");
+        let [_, _, _, ilm, template, _, transit] = parts.as_slice() else {
+            panic!("seven parts");
         };
         assert_eq!(
             ilm.body["template"]["settings"]["index"]["lifecycle"]["name"],
@@ -179,13 +179,15 @@ mod tests {
         assert_eq!(template.body["index_patterns"], json!(["net.flows-eu-vpc-*"]));
         assert_eq!(template.body["composed_of"][3], "net.flows-eu-vpc-custom");
         assert_eq!(template.path(), "_index_template/net.flows-eu-vpc");
+        assert_eq!(transit.body["index_patterns"], json!(["net.flows-eu-tgw-*"]));
+        assert_eq!(transit.body["composed_of"][0], "net.flows-eu-vpc-settings");
     }
 
     #[test]
     fn a_prefix_changes_names_only() {
         // As a text, `aws` stands in the mappings many times.
         let (after, before) = (parts("aws"), parts(FILE_PREFIX));
-        for position in [1, 2] {
+        for position in [1, 2, 5] {
             assert_eq!(after[position].body, before[position].body);
         }
     }

@@ -1,0 +1,210 @@
+//! Objects in memory → summaries and NDJSON.
+
+use super::*;
+use crate::bulk::Packer;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+use std::io::{BufReader, Write};
+use std::path::Path;
+
+const HEADER: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
+const GOOD: &str = "2 123456789010 eni-1 10.0.0.1 10.0.0.2 1 2 6 3 4 1418530010 1418530070 ACCEPT OK";
+
+fn settings() -> ConvertSettings {
+    ConvertSettings {
+        index_prefix: "flowlogs".into(),
+        keep_no_data: false,
+        community_id: true,
+    }
+}
+
+fn source() -> Source {
+    let object = ObjectRef {
+        bucket: "b".into(),
+        key: "k".into(),
+        version_id: None,
+    };
+    Source::new(&object, Some(1_418_530_000))
+}
+
+fn run(object: &[u8], settings: &ConvertSettings) -> (ReadSummary, String) {
+    let mut packer = Packer::new(usize::MAX);
+    let reader = BufReader::with_capacity(37, object);
+    let summary = convert(reader, 0, &source(), settings, |segment| {
+        packer.push(segment);
+        Ok(())
+    });
+    let text = packer.take().map(|body| body.to_ndjson()).unwrap_or_default();
+    (summary, text)
+}
+
+fn ids(ndjson: &str) -> Vec<String> {
+    let action = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
+    ndjson
+        .lines()
+        .step_by(2)
+        .map(|line| action(line)["create"]["_id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn header_and_blank_lines_are_not_lines() {
+    let text = format!("\u{feff}{HEADER}\r\n{GOOD}\r\n\r\n{GOOD}\n   \n{HEADER}\n{GOOD}");
+    let (summary, ndjson) = run(text.as_bytes(), &settings());
+    assert_eq!((summary.lines, summary.malformed, summary.failure), (3, 0, None));
+    let ids = ids(&ndjson);
+    assert!(
+        ids[0] != ids[1] && ids[1] != ids[2],
+        "equal lines stay different documents"
+    );
+    assert!(
+        ndjson.starts_with(r#"{"create":{"_index":"flowlogs-vpc-2014.12.14","_id":"VI0N"#),
+        "{ndjson}"
+    );
+}
+
+#[test]
+fn ids_do_not_depend_on_what_became_of_the_neighbours() {
+    let no_data = "2 1 eni-1 - - - - - - - 1431280876 1431280934 - NODATA";
+    let with = |between: &str| ids(&run(format!("{HEADER}\n{between}\n{GOOD}\n").as_bytes(), &settings()).1);
+    assert_eq!(with(no_data), with("not a flow record"));
+    let kept = ConvertSettings {
+        keep_no_data: true,
+        ..settings()
+    };
+    let all = ids(&run(format!("{HEADER}\n{no_data}\n{GOOD}\n").as_bytes(), &kept).1);
+    assert_eq!(all[1..], with(no_data));
+}
+
+#[test]
+fn a_bad_line_costs_that_line_and_is_named() {
+    let text = format!("{HEADER}\n{GOOD}\n2 1 eni\n{GOOD}\n{}\n", "x".repeat(100_000));
+    let (summary, ndjson) = run(text.as_bytes(), &settings());
+    assert_eq!((summary.lines, summary.malformed, ids(&ndjson).len()), (4, 2, 2));
+    let (line_number, error) = summary.first_malformed.unwrap();
+    assert_eq!(
+        (line_number, error.to_string()),
+        (3, "has 3 columns, the format has 14".to_owned())
+    );
+}
+
+#[test]
+fn without_a_header_only_the_default_format_is_taken() {
+    assert_eq!(ids(&run(format!("{GOOD}\n").as_bytes(), &settings()).1).len(), 1);
+    let (summary, _) = run(b"some text\n", &settings());
+    assert_eq!(summary.failure.unwrap().reason, Reason::FormatUnknown);
+}
+
+#[test]
+fn an_empty_object_and_a_header_alone_hold_no_lines() {
+    for text in ["", "\n", HEADER] {
+        assert_eq!(
+            run(text.as_bytes(), &settings()).0,
+            ReadSummary::default(),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn a_record_without_a_time_takes_the_objects() {
+    let (summary, ndjson) = run(b"srcaddr dstaddr\n10.0.0.1 10.0.0.2\n", &settings());
+    assert_eq!(summary.malformed, 0);
+    assert!(
+        ndjson.contains(r#""@timestamp":"2014-12-14T04:06:40Z""#),
+        "{ndjson}"
+    );
+}
+
+#[test]
+fn lines_before_the_damage_are_handed_on_with_their_lasting_ids() {
+    let text = format!("{HEADER}\n{}", format!("{GOOD}\n").repeat(5000));
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let whole = encoder.finish().unwrap();
+    let (all, whole_ndjson) = run(&whole, &settings());
+    let (some, cut_ndjson) = run(&whole[..whole.len() / 2], &settings());
+    assert_eq!((all.lines, all.failure), (5000, None));
+    assert_eq!(some.failure.unwrap().reason, Reason::DecodeTruncatedGzip);
+    let num_cut = usize::try_from(some.lines).unwrap();
+    assert!(num_cut > 1000 && num_cut < 5000);
+    assert_eq!(ids(&cut_ndjson), ids(&whole_ndjson)[..num_cut]);
+}
+
+#[test]
+fn a_taker_that_takes_no_more_ends_the_reading() {
+    let text = format!("{HEADER}\n{}", format!("{GOOD}\n").repeat(5000));
+    let summary = convert(text.as_bytes(), 0, &source(), &settings(), |_| Err(Closed));
+    assert_eq!(summary.failure.unwrap().reason, Reason::DeadlineExceeded);
+    assert!(summary.lines < 5000);
+}
+
+/// The objects of `tests/data/flowlogs-known`, whose README says where they come from.
+#[test]
+fn known_objects_have_their_known_documents() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/flowlogs-known");
+    let settings = ConvertSettings {
+        keep_no_data: true,
+        ..settings()
+    };
+    let parse = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
+    let mut num_objects = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "log") {
+            continue;
+        }
+        num_objects += 1;
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let expected = std::fs::read_to_string(path.with_extension("expected.ndjson")).unwrap();
+        let expected: Vec<Value> = expected.lines().map(parse).collect();
+
+        let (summary, ndjson) = run(&std::fs::read(&path).unwrap(), &settings);
+        assert_eq!((summary.first_malformed, summary.failure), (None, None), "{name}");
+        let lines: Vec<Value> = ndjson.lines().map(parse).collect();
+        assert_eq!(lines.len(), 2 * expected.len(), "{name}");
+        let dataset = if name.starts_with("tgw") { "tgw" } else { "vpc" };
+        for (number, (pair, expected)) in lines.chunks(2).zip(&expected).enumerate() {
+            assert_eq!(&pair[1], expected, "{name}, record {}", number + 1);
+            let day = expected["@timestamp"]
+                .as_str()
+                .unwrap()
+                .split('T')
+                .next()
+                .unwrap();
+            let index = format!("flowlogs-{dataset}-{}", day.replace('-', "."));
+            assert_eq!(pair[0]["create"]["_index"], index, "{name}");
+        }
+    }
+    assert!(num_objects >= 17, "only {num_objects} objects were found");
+}
+
+#[test]
+fn a_header_in_the_middle_switches_format_and_dataset() {
+    let text = format!("{HEADER}\n{GOOD}\nend tgw-id\n1418530070 tgw-1\n{HEADER}\n{GOOD}\n");
+    let (summary, ndjson) = run(text.as_bytes(), &settings());
+    assert_eq!((summary.lines, summary.malformed, summary.failure), (3, 0, None));
+    let index =
+        |line: &str| -> Value { serde_json::from_str::<Value>(line).unwrap()["create"]["_index"].take() };
+    let indices: Vec<Value> = ndjson.lines().step_by(2).map(index).collect();
+    let (vpc, tgw) = ("flowlogs-vpc-2014.12.14", "flowlogs-tgw-2014.12.14");
+    assert_eq!(indices, [vpc, tgw, vpc]);
+}
+
+#[test]
+fn a_column_that_stands_twice_fails_the_object() {
+    let (summary, _) = run(b"end tgw-id transit-gateway-id\n", &settings());
+    assert_eq!(summary.failure.unwrap().reason, Reason::FormatInvalid);
+}
+
+#[test]
+fn the_community_id_can_be_left_out() {
+    let settings = ConvertSettings {
+        community_id: false,
+        ..settings()
+    };
+    let text = format!("{HEADER}\n{GOOD}\n");
+    assert!(run(text.as_bytes(), &self::settings()).1.contains("community_id"));
+    assert!(!run(text.as_bytes(), &settings).1.contains("community_id"));
+}
