@@ -4,6 +4,8 @@ use std::io;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::aws::s3;
+
 /// Who reads the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
@@ -13,17 +15,13 @@ pub enum Audience {
     Person,
 }
 
-/// The SDK warns of every object that was uploaded in parts: their checksums are of parts, which it cannot check. The
-/// gzip trailer is checked by us.
-const QUIET: &str = "aws_sdk_s3::http_response_checksum=error";
-
 /// Starts logging. A filter that cannot be read is replaced by `info`, and said so.
 pub fn init(audience: Audience, filter: &str) {
     let (parsed, complaint) = match EnvFilter::try_new(filter) {
         Ok(parsed) => (parsed, None),
         Err(error) => (EnvFilter::new("info"), Some(error.to_string())),
     };
-    let parsed = parsed.add_directive(QUIET.parse().expect("the directive is well-formed"));
+    let parsed = parsed.add_directive(s3::LOG_DIRECTIVE.parse().expect("the directive is well-formed"));
     let builder = tracing_subscriber::fmt().with_env_filter(parsed);
     // A second start in the same process (tests) keeps the first one.
     let started = match audience {

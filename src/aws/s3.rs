@@ -9,6 +9,10 @@ use super::{AwsContext, describe};
 use crate::object::{ObjectBody, ObjectRef, ObjectStore, OpenObject, StoreError};
 use crate::outcome::error_chain;
 
+/// The SDK warns of every object that was uploaded in parts: their checksums are of parts, which it cannot check. Our
+/// own check is the gzip trailer.
+pub const LOG_DIRECTIVE: &str = "aws_sdk_s3::http_response_checksum=error";
+
 /// S3 as an object store.
 #[derive(Clone, Debug)]
 pub struct S3Store {

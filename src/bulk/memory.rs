@@ -40,6 +40,7 @@ struct State {
     max_bytes: Option<usize>,
     refused_marker: Option<&'static str>,
     requests: Vec<usize>,
+    delay: Duration,
 }
 
 impl MemorySink {
@@ -56,6 +57,11 @@ impl MemorySink {
     /// Larger requests are answered 413.
     pub(crate) fn limit(&self, max_bytes: usize) {
         self.state.lock().unwrap().max_bytes = Some(max_bytes);
+    }
+
+    /// Every answer takes this long.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.state.lock().unwrap().delay = delay;
     }
 
     /// Documents that contain this text are refused as if a field did not parse.
@@ -151,6 +157,8 @@ impl State {
 
 impl BulkSink for MemorySink {
     async fn send_bulk(&self, gzip: Bytes, _timeout: Duration) -> Result<BulkAnswer, SendError> {
+        let delay = self.state.lock().unwrap().delay;
+        tokio::time::sleep(delay).await;
         let mut text = String::new();
         MultiGzDecoder::new(&gzip[..])
             .read_to_string(&mut text)

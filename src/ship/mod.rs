@@ -76,6 +76,7 @@ struct Pass<'a, S, B> {
     segments: mpsc::Receiver<Segment>,
     deliveries: JoinSet<BodyReport>,
     packer: Packer,
+    /// Since when the packer's documents wait for company; waiting for a body to be delivered first does not count.
     packed_since: Option<Instant>,
     progress: Vec<Progress>,
     /// Set for an object that has failed: reading on would be in vain.
@@ -189,6 +190,12 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
     }
 
     fn note_delivered(&mut self, delivered: Result<BodyReport, JoinError>) {
+        // While every turn was taken nothing could leave: from now on the documents wait for company.
+        if let Some(since) = &mut self.packed_since
+            && self.deliveries.len() + 1 == self.shipper.settings.bulk_in_flight
+        {
+            *since = Instant::now();
+        }
         match delivered {
             Ok(report) => {
                 self.report.note_body(&report);

@@ -108,12 +108,18 @@ impl Progress {
     }
 
     fn counts(&self, read: &ReadSummary) -> Counts {
+        let Verdicts {
+            delivered, duplicate, ..
+        } = self.verdicts;
+        let refused = self.verdicts.refused.len() as u64;
+        // A reader that was cut off cannot tell; what was sent was read.
+        let num_sent = delivered + duplicate + refused + self.verdicts.failed;
         Counts {
-            lines: read.lines,
-            indexed: self.verdicts.delivered,
-            duplicate: self.verdicts.duplicate,
+            lines: read.lines.max(num_sent),
+            indexed: delivered,
+            duplicate,
             no_data: read.no_data,
-            refused: read.malformed + self.verdicts.refused.len() as u64,
+            refused: read.malformed + refused,
         }
     }
 

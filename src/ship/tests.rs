@@ -247,7 +247,7 @@ async fn an_outage_is_transient_even_for_an_object_with_bad_lines() {
 #[tokio::test]
 async fn an_operators_problem_stops_reading() {
     let world = World::new();
-    let object = world.store.put("large", text(0, 60_000));
+    let object = world.store.put("large", text(0, 12_000));
     world.sink.always(Some(Fault::Status(401)));
     let report = world.ship(&[object]).await;
     assert_eq!(reason(&report.objects[0]), Some(Reason::BulkUnauthorized));
@@ -267,6 +267,23 @@ async fn what_is_not_finished_at_the_deadline_is_told_apart_from_what_is() {
     let report = world.ship_within(&[done, stalled], 3).await;
     assert_eq!(reason(&report.objects[0]), None);
     assert_eq!(reason(&report.objects[1]), Some(Reason::DeadlineExceeded));
+    let Counts { lines, indexed, .. } = report.objects[1].counts;
+    assert!(lines >= indexed, "{:?}", report.objects[1].counts);
+}
+
+#[tokio::test]
+async fn bodies_are_full_however_slowly_they_are_taken() {
+    let world = World::new();
+    let object = world.store.put("large", gzip(&text(0, 12_000)));
+    world.ship(std::slice::from_ref(&object)).await;
+    let num_bodies = world.sink.requests().len();
+    world.sink.delay(LINGER + Duration::from_millis(100));
+    world.ship(&[object]).await;
+    let requests = world.sink.requests().split_off(num_bodies);
+    assert!(
+        requests.len() <= num_bodies + 1,
+        "{num_bodies} bodies, then {requests:?}"
+    );
 }
 
 #[tokio::test]
