@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(crate) struct World {
     pub(crate) timeout: Duration,
     s3: aws_sdk_s3::Client,
     log: Arc<Mutex<Vec<String>>>,
+    /// Messages that are on their way to the queue since it was drained last: S3 sends its own with a delay.
+    num_announced: AtomicU64,
 }
 
 /// How a world differs from the usual one.
@@ -127,11 +130,14 @@ impl World {
             timeout: Duration::from_secs(60),
             s3,
             log: Arc::default(),
+            // S3's test event.
+            num_announced: AtomicU64::new(1),
         }
     }
 
     /// Uploads an object; S3 sends the notification.
     pub(crate) async fn put(&self, key: &str, bytes: impl Into<Vec<u8>>) {
+        self.num_announced.fetch_add(1, Ordering::Relaxed);
         let body = ByteStream::from(bytes.into());
         self.s3
             .put_object()
@@ -145,6 +151,7 @@ impl World {
 
     /// Sends a message to the main queue.
     pub(crate) async fn send(&self, body: impl Into<String>) {
+        self.num_announced.fetch_add(1, Ordering::Relaxed);
         let message = OutgoingMessage {
             body: body.into(),
             attributes: BTreeMap::new(),
@@ -185,6 +192,7 @@ impl World {
 
     /// Runs the function until the queue is empty.
     pub(crate) async fn drain(&self) -> (Summary, Vec<InvocationReport>) {
+        self.wait_for_announced().await;
         let reports = Mutex::new(Vec::new());
         let function = self.function().await;
         let run = function.run(Until::default().or_empty(), |report| {
@@ -196,6 +204,15 @@ impl World {
         let summary = summary.unwrap_or_else(|error| panic!("{error}\n{}", self.log().join("\n")));
         function.shut_down().await;
         (summary, reports.into_inner().unwrap())
+    }
+
+    /// Waits until every announced message is in the queue, or a while: a test may have taken some out itself.
+    async fn wait_for_announced(&self) {
+        let num_announced = self.num_announced.swap(0, Ordering::Relaxed);
+        let limit = tokio::time::Instant::now() + Duration::from_secs(10);
+        while self.num_messages().await < num_announced && tokio::time::Instant::now() < limit {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// What the function logged, a JSON object a line.
