@@ -302,6 +302,15 @@ pub struct ShipSettings {
     pub community_id: bool,
 }
 
+impl ShipSettings {
+    /// Reads how objects are shipped, without where to.
+    pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(environment);
+        let settings = reader.ship();
+        reader.finish(Some(settings))
+    }
+}
+
 impl Default for ShipSettings {
     /// The defaults of the table.
     fn default() -> Self {

@@ -2,6 +2,7 @@
 //! `shipper` run by `flowctl lambda-local`'s emulator. Each test has its own bucket, queues and index prefix.
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by its backtrace")]
 
+mod convert;
 mod delivery;
 mod faults;
 mod known;

@@ -17,6 +17,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Convert(cli::convert::Arguments),
     Setup(cli::setup::Arguments),
     LambdaLocal(cli::lambda_local::Arguments),
 }
@@ -27,6 +28,7 @@ async fn main() -> ExitCode {
     let environment = Environment::of_process();
     telemetry::init(Audience::Person, &config::log_filter(&environment));
     let result = match arguments.command {
+        Command::Convert(arguments) => cli::convert::run(&arguments, &environment),
         Command::Setup(arguments) => cli::setup::run(arguments, environment).await,
         Command::LambdaLocal(arguments) => cli::lambda_local::run(arguments).await,
     };

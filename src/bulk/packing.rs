@@ -72,6 +72,15 @@ impl Segment {
         self.items.is_empty()
     }
 
+    /// The items in order: action line and document, each with its line break.
+    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (0..self.items.len()).map(|item| {
+            let bytes = self.item_bytes(item);
+            let action = memchr::memchr(b'\n', bytes).expect("an action line ends with a line break");
+            bytes.split_at(action + 1)
+        })
+    }
+
     fn item_bytes(&self, item: usize) -> &[u8] {
         let start = if item == 0 { 0 } else { self.items[item - 1].end };
         &self.bytes[start..self.items[item].end]

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+pub mod convert;
 pub mod lambda_local;
 pub mod redrive;
 pub mod setup;

@@ -3,6 +3,7 @@
 use std::io::BufRead;
 
 use crate::bulk::Segment;
+use crate::config::ShipSettings;
 use crate::decode::{DecodeError, Inflated, Line, Lines, MAX_LINE_BYTES};
 use crate::document::{DocumentId, DocumentWriter, IndexNames, ObjectHash};
 use crate::flow::{Columns, Dataset, Field, Format, FormatError, LineError, LogStatus, Row, is_header};
@@ -17,14 +18,14 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What of an object goes into its documents beside its lines.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
-    pub(super) hash: ObjectHash,
+pub(crate) struct Source {
+    pub(crate) hash: ObjectHash,
     /// The time of a record that has none, Unix seconds: the stamp in the key, else when the object was written.
-    pub(super) fallback_time: Option<u32>,
+    pub(crate) fallback_time: Option<u32>,
 }
 
 impl Source {
-    pub(super) fn new(object: &ObjectRef, last_modified: Option<u32>) -> Self {
+    pub(crate) fn new(object: &ObjectRef, last_modified: Option<u32>) -> Self {
         Self {
             hash: ObjectHash::new(&object.bucket, &object.key),
             fallback_time: object.key_stamp().or(last_modified),
@@ -34,39 +35,61 @@ impl Source {
 
 /// What the settings say about conversion.
 #[derive(Clone, Debug)]
-pub(super) struct ConvertSettings {
-    pub(super) index_prefix: String,
-    pub(super) keep_no_data: bool,
-    pub(super) community_id: bool,
+pub(crate) struct ConvertSettings {
+    pub(crate) index_prefix: String,
+    pub(crate) keep_no_data: bool,
+    pub(crate) community_id: bool,
+    /// The format of an object that has no header line, where it is known.
+    pub(crate) format: Option<Format>,
+}
+
+impl ConvertSettings {
+    /// What these settings say; no format but what an object's own header says.
+    pub(crate) fn new(settings: &ShipSettings) -> Self {
+        Self {
+            index_prefix: settings.index_prefix.clone(),
+            keep_no_data: settings.keep_no_data,
+            community_id: settings.community_id,
+            format: None,
+        }
+    }
 }
 
 /// What reading one object came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ReadSummary {
+pub(crate) struct ReadSummary {
     /// Data lines.
-    pub(super) lines: u64,
+    pub(crate) lines: u64,
     /// NODATA records that were not turned into documents.
-    pub(super) no_data: u64,
+    pub(crate) no_data: u64,
     /// Lines that cannot be read.
-    pub(super) malformed: u64,
+    pub(crate) malformed: u64,
     /// The first of them: line number from 1, and why.
-    pub(super) first_malformed: Option<(u64, LineError)>,
+    pub(crate) first_malformed: Option<(u64, LineError)>,
     /// Why the object was not read to its end.
-    pub(super) failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
 }
 
 /// Whoever takes the segments takes no more.
 #[derive(Debug)]
-pub(super) struct Closed;
+pub(crate) struct Closed;
 
-/// Reads an object to its end, or to what stops it. `emit` gets every segment; its items carry the line number as
-/// their token.
-pub(super) fn convert(
+/// Who takes what is made of an object.
+pub(crate) trait Taker {
+    /// The next documents, in order. Their items carry the line number as their token.
+    fn segment(&mut self, segment: Segment) -> Result<(), Closed>;
+
+    /// A line that cannot be read. `line_number` counts from 1, header and blank lines included.
+    fn malformed(&mut self, line_number: u64, error: &LineError);
+}
+
+/// Reads an object to its end, or to what stops it.
+pub(crate) fn convert(
     reader: impl BufRead,
     producer: usize,
     source: &Source,
     settings: &ConvertSettings,
-    emit: impl FnMut(Segment) -> Result<(), Closed>,
+    taker: &mut impl Taker,
 ) -> ReadSummary {
     let mut converter = Converter {
         source,
@@ -75,10 +98,10 @@ pub(super) fn convert(
         writer: DocumentWriter::new(settings.community_id),
         columns: Columns::default(),
         scratch: Vec::new(),
-        format: None,
+        format: settings.format.clone(),
         line_number: 0,
         segment: Segment::new(producer, 0),
-        emit,
+        taker,
         summary: ReadSummary::default(),
     };
     if let Err(stop) = converter.read(reader) {
@@ -87,7 +110,7 @@ pub(super) fn convert(
     converter.summary
 }
 
-struct Converter<'a, E> {
+struct Converter<'a, T> {
     source: &'a Source,
     keep_no_data: bool,
     /// By dataset: concatenated objects may hold both.
@@ -99,7 +122,7 @@ struct Converter<'a, E> {
     /// Of the present line, from 1; header and blank lines count.
     line_number: u64,
     segment: Segment,
-    emit: E,
+    taker: &'a mut T,
     summary: ReadSummary,
 }
 
@@ -126,7 +149,7 @@ impl Stop {
     }
 }
 
-impl<E: FnMut(Segment) -> Result<(), Closed>> Converter<'_, E> {
+impl<T: Taker> Converter<'_, T> {
     fn read(&mut self, reader: impl BufRead) -> Result<(), Stop> {
         let mut lines = Lines::new(Inflated::open(reader).map_err(Stop::Decode)?);
         loop {
@@ -201,6 +224,7 @@ impl<E: FnMut(Segment) -> Result<(), Closed>> Converter<'_, E> {
 
     fn malformed(&mut self, error: LineError) {
         self.summary.malformed += 1;
+        self.taker.malformed(self.line_number, &error);
         if self.summary.first_malformed.is_none() {
             self.summary.first_malformed = Some((self.line_number, error));
         }
@@ -213,7 +237,7 @@ impl<E: FnMut(Segment) -> Result<(), Closed>> Converter<'_, E> {
         if segment.is_empty() {
             return Ok(());
         }
-        (self.emit)(segment).map_err(|Closed| Stop::Closed)
+        self.taker.segment(segment).map_err(|Closed| Stop::Closed)
     }
 }
 

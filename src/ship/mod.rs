@@ -8,7 +8,7 @@
 //! Every arrow is bounded, so memory does not depend on the size or the number of objects: what is held is a few
 //! chunks and one segment an object in flight, and the bodies in flight.
 
-mod convert;
+pub(crate) mod convert;
 mod progress;
 
 use std::sync::Arc;
@@ -25,9 +25,10 @@ use crate::bulk::{Body, BulkSink, Packer, Segment};
 use crate::config::ShipSettings;
 use crate::deadline::Deadline;
 use crate::decode::ChunkReader;
+use crate::flow::LineError;
 use crate::object::{ObjectBody, ObjectRef, ObjectStore};
 use crate::outcome::{Failure, Reason};
-use convert::{Closed, ConvertSettings, ReadSummary, Source, convert};
+use convert::{Closed, ConvertSettings, ReadSummary, Source, Taker, convert};
 use progress::Progress;
 
 pub use progress::{ObjectReport, ShipReport};
@@ -96,11 +97,7 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
                 number,
                 object: object.clone(),
                 store: Arc::clone(&shipper.store),
-                settings: ConvertSettings {
-                    index_prefix: shipper.settings.index_prefix.clone(),
-                    keep_no_data: shipper.settings.keep_no_data,
-                    community_id: shipper.settings.community_id,
-                },
+                settings: ConvertSettings::new(&shipper.settings),
                 segments: sender.clone(),
                 stop: Arc::clone(&stop),
             };
@@ -274,14 +271,12 @@ impl<S: ObjectStore> ObjectReader<S> {
             ..
         } = self;
         let work = tokio::task::spawn_blocking(move || {
-            convert(ChunkReader::new(reader), number, &source, &settings, |segment| {
-                if stop[number].load(Ordering::Relaxed) {
-                    return Err(Closed);
-                }
-                segments
-                    .blocking_send(segment)
-                    .map_err(|_receiver_is_gone| Closed)
-            })
+            let mut taker = SegmentSender {
+                number,
+                segments,
+                stop,
+            };
+            convert(ChunkReader::new(reader), number, &source, &settings, &mut taker)
         });
         feed(opened.body, chunks).await;
         match work.await {
@@ -295,6 +290,27 @@ impl<S: ObjectStore> ObjectReader<S> {
             }
         }
     }
+}
+
+/// Hands the segments of one object to the packer, until the object has failed.
+struct SegmentSender {
+    number: usize,
+    segments: mpsc::Sender<Segment>,
+    stop: Arc<Vec<AtomicBool>>,
+}
+
+impl Taker for SegmentSender {
+    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
+        if self.stop[self.number].load(Ordering::Relaxed) {
+            return Err(Closed);
+        }
+        self.segments
+            .blocking_send(segment)
+            .map_err(|_receiver_is_gone| Closed)
+    }
+
+    /// The summary counts them and keeps the first.
+    fn malformed(&mut self, _line_number: u64, _error: &LineError) {}
 }
 
 /// Passes the chunks on until the end, an error, or until nobody wants them any more. An empty chunk says that the

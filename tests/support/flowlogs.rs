@@ -78,6 +78,11 @@ impl FlowLog {
         self
     }
 
+    /// Uncompressed.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// As S3 delivers it.
     pub(crate) fn gzip(&self) -> Vec<u8> {
         gzip(self.text.as_bytes())

@@ -16,7 +16,21 @@ fn settings() -> ConvertSettings {
         index_prefix: "flowlogs".into(),
         keep_no_data: false,
         community_id: true,
+        format: None,
     }
+}
+
+/// Packs everything, or takes nothing at all.
+struct Packing(Option<Packer>);
+
+impl Taker for Packing {
+    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
+        let packer = self.0.as_mut().ok_or(Closed)?;
+        assert!(packer.push(segment).is_none());
+        Ok(())
+    }
+
+    fn malformed(&mut self, _line_number: u64, _error: &LineError) {}
 }
 
 fn source() -> Source {
@@ -29,13 +43,15 @@ fn source() -> Source {
 }
 
 fn run(object: &[u8], settings: &ConvertSettings) -> (ReadSummary, String) {
-    let mut packer = Packer::new(usize::MAX);
+    let mut packing = Packing(Some(Packer::new(usize::MAX)));
     let reader = BufReader::with_capacity(37, object);
-    let summary = convert(reader, 0, &source(), settings, |segment| {
-        packer.push(segment);
-        Ok(())
-    });
-    let text = packer.take().map(|body| body.to_ndjson()).unwrap_or_default();
+    let summary = convert(reader, 0, &source(), settings, &mut packing);
+    let text = packing
+        .0
+        .unwrap()
+        .take()
+        .map(|body| body.to_ndjson())
+        .unwrap_or_default();
     (summary, text)
 }
 
@@ -135,7 +151,7 @@ fn lines_before_the_damage_are_handed_on_with_their_lasting_ids() {
 #[test]
 fn a_taker_that_takes_no_more_ends_the_reading() {
     let text = format!("{HEADER}\n{}", format!("{GOOD}\n").repeat(5000));
-    let summary = convert(text.as_bytes(), 0, &source(), &settings(), |_| Err(Closed));
+    let summary = convert(text.as_bytes(), 0, &source(), &settings(), &mut Packing(None));
     assert_eq!(summary.failure.unwrap().reason, Reason::DeadlineExceeded);
     assert!(summary.lines < 5000);
 }

@@ -1,0 +1,186 @@
+//! `flowctl convert`: flow log files → documents on stdout, by the same code that the Lambda function runs. Needs no
+//! server.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::UNIX_EPOCH;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+
+use super::{exit, tell};
+use crate::bulk::Segment;
+use crate::config::{Environment, ShipSettings};
+use crate::flow::{Format, LineError, is_header};
+use crate::object::ObjectRef;
+use crate::ship::convert::{Closed, ConvertSettings, ReadSummary, Source, Taker, convert};
+
+/// How much of a file is read at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// Turns flow log files into documents, one JSON object a line
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Files may be gzip'd or plain; what they are is seen from their bytes. A line that cannot be read is told on
+stderr with its file and number, and costs only itself. Without --bulk, nothing but the documents is written.
+
+Examples:
+  What would be indexed of an object:
+    aws s3 cp s3://logs/AWSLogs/…/x.log.gz - | flowctl convert
+
+  A body for Elasticsearch's _bulk, with the ids that the object's documents have:
+    flowctl convert --bulk --object s3://logs/AWSLogs/…/x.log.gz x.log.gz
+
+Exit codes: 0 every line was read, 1 a file could not be read to its end, 2 wrong command line, 3 some lines
+could not be read.")]
+pub struct Arguments {
+    /// Flow log files; none, or `-`: stdin
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Write the action line of `_bulk` before each document
+    #[arg(long)]
+    bulk: bool,
+
+    /// The object that the file is a copy of, so that ids are those of the object's documents
+    #[arg(long, value_name = "S3 URI")]
+    object: Option<String>,
+
+    /// Names of the columns, for input without a header line: as in the flow log's format, with or without `${…}`
+    #[arg(long, value_name = "FIELDS")]
+    format: Option<String>,
+
+    /// Write NODATA records too
+    #[arg(long)]
+    keep_nodata: bool,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let mut settings = ConvertSettings::new(&ShipSettings::read(environment)?);
+    settings.keep_no_data |= arguments.keep_nodata;
+    settings.format = arguments.format.as_deref().map(parse_format).transpose()?;
+    let object = arguments.object.as_deref().map(parse_uri).transpose()?;
+    if object.is_some() && arguments.files.len() > 1 {
+        bail!("--object names one object: give one file with it");
+    }
+    let stdin = [PathBuf::from("-")];
+    let files = if arguments.files.is_empty() {
+        &stdin[..]
+    } else {
+        &arguments.files[..]
+    };
+    let mut code = exit::DONE;
+    for file in files {
+        let mut printer = Printer {
+            name: file.display().to_string(),
+            with_actions: arguments.bulk,
+            end: None,
+        };
+        let summary = convert_file(file, object.as_ref(), &settings, &mut printer)?;
+        match printer.end {
+            // The reader has what it wanted.
+            Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::from(code)),
+            Some(error) => return Err(error).context("stdout cannot be written"),
+            None => {}
+        }
+        if let Some(failure) = summary.failure {
+            tell(format_args!("flowctl: {}: {failure}", printer.name));
+            code = exit::ERROR;
+        } else if summary.malformed > 0 && code == exit::DONE {
+            code = exit::STOPPED;
+        }
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn convert_file(
+    file: &Path,
+    object: Option<&ObjectRef>,
+    settings: &ConvertSettings,
+    printer: &mut Printer,
+) -> anyhow::Result<ReadSummary> {
+    let (reader, modified): (Box<dyn BufRead>, Option<u32>) = if file == Path::new("-") {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let opened = File::open(file).with_context(|| format!("{} cannot be opened", file.display()))?;
+        let modified = opened.metadata().and_then(|metadata| metadata.modified()).ok();
+        let seconds = modified
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+            .map(|time| time.as_secs());
+        (
+            Box::new(BufReader::with_capacity(READ_BYTES, opened)),
+            seconds.and_then(|time| u32::try_from(time).ok()),
+        )
+    };
+    // Without the object's name the file's own stands in: ids are then stable, but not those of the object.
+    let named = object.cloned().unwrap_or_else(|| ObjectRef {
+        bucket: String::new(),
+        key: file.to_string_lossy().into_owned(),
+        version_id: None,
+    });
+    Ok(convert(
+        reader,
+        0,
+        &Source::new(&named, modified),
+        settings,
+        printer,
+    ))
+}
+
+/// Writes documents to stdout and complaints to stderr.
+struct Printer {
+    name: String,
+    with_actions: bool,
+    /// Why stdout takes no more.
+    end: Option<io::Error>,
+}
+
+impl Printer {
+    fn print(&self, segment: &Segment) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        for (action, document) in segment.pairs() {
+            if self.with_actions {
+                out.write_all(action)?;
+            }
+            out.write_all(document)?;
+        }
+        out.flush()
+    }
+}
+
+impl Taker for Printer {
+    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
+        self.print(&segment).map_err(|error| {
+            self.end = Some(error);
+            Closed
+        })
+    }
+
+    fn malformed(&mut self, line_number: u64, error: &LineError) {
+        tell(format_args!("{}:{line_number}: {error}", self.name));
+    }
+}
+
+/// `${version} ${account-id}` as in a flow log's configuration, or the bare names of a header line.
+fn parse_format(text: &str) -> anyhow::Result<Format> {
+    let bare = text.replace("${", " ").replace('}', " ");
+    if !is_header(bare.as_bytes()) {
+        bail!("--format `{text}` is no list of flow log fields, such as `version srcaddr dstaddr`");
+    }
+    Format::parse(bare.as_bytes()).map_err(|error| anyhow!("--format: {error}"))
+}
+
+fn parse_uri(uri: &str) -> anyhow::Result<ObjectRef> {
+    let parts = uri.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
+    match parts {
+        Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => Ok(ObjectRef {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            version_id: None,
+        }),
+        _ => bail!("--object `{uri}` is no URI of an object, such as s3://bucket/key"),
+    }
+}

@@ -1,0 +1,133 @@
+//! `flowctl convert`: files and stdin, without any server.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{FlowLog, gzip};
+
+fn convert(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flowctl"))
+        .arg("convert")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A reader that stops early is no error of the writer.
+    let writing = std::thread::spawn(move || stdin.write_all(&input).is_ok());
+    let output = child.wait_with_output().unwrap();
+    writing.join().unwrap();
+    output
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn stdin_plain_or_compressed_gives_the_same_documents() {
+    let log = FlowLog::new().records(1, 0, 3000).no_data(5);
+    let plain = convert(&[], log.text().as_bytes());
+    assert_eq!(plain.status.code(), Some(0));
+    assert_eq!(lines(&plain).len(), 3000);
+    assert_eq!(plain.stdout, convert(&["-"], &log.gzip()).stdout);
+    assert_eq!(plain.stdout, convert(&["-"], &log.gzip_members(7)).stdout);
+    assert_eq!(
+        lines(&convert(&["--keep-nodata"], log.text().as_bytes())).len(),
+        3005
+    );
+}
+
+#[test]
+fn bad_lines_are_told_with_file_and_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("good.log"), folder.path().join("bad.log.gz"));
+    std::fs::write(&good, FlowLog::new().records(1, 0, 2).text()).unwrap();
+    let text = FlowLog::new().records(2, 0, 1).line("1 2 3", 0).records(3, 0, 1);
+    std::fs::write(&bad, text.gzip()).unwrap();
+    let output = convert(&[good.to_str().unwrap(), bad.to_str().unwrap()], b"");
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(lines(&output).len(), 4);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        told,
+        format!("{}:3: has 3 columns, the format has 14\n", bad.display())
+    );
+}
+
+#[test]
+fn a_damaged_file_and_a_missing_one_are_errors() {
+    let whole = FlowLog::new().records(1, 0, 3000).gzip();
+    let output = convert(&[], &whole[..whole.len() / 2]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        !lines(&output).is_empty(),
+        "the lines before the damage are there"
+    );
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("decode.truncated_gzip")
+    );
+    let output = convert(&["/nowhere/at.all"], b"");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("/nowhere/at.all cannot be opened")
+    );
+}
+
+#[test]
+fn a_format_stands_in_for_the_header() {
+    let output = convert(
+        &["--format", "${srcaddr} ${dstaddr} ${end}"],
+        b"10.0.0.1 10.0.0.2 1418530070\n",
+    );
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(lines(&output)[0]["destination"]["ip"], "10.0.0.2");
+    let output = convert(&["--format", "what ever"], b"");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn bulk_pairs_carry_the_index_and_the_ids_of_the_object() {
+    let line = "2 123456789010 eni-1235b8ca123456789 172.31.16.139 172.31.16.21 20641 22 6 20 4249 1418530010 1418530070 ACCEPT OK\n";
+    let output = convert(
+        &["--bulk", "--object", "s3://logs/a b/c.log.gz"],
+        &gzip(line.as_bytes()),
+    );
+    let pairs = lines(&output);
+    assert_eq!(pairs.len(), 2);
+    // The id is the one that src/document/id.rs holds on to.
+    assert_eq!(pairs[0]["create"]["_index"], "flowlogs-vpc-2014.12.14");
+    assert_eq!(pairs[0]["create"]["_id"], "VI0NFhb3NcHHJfcleb5e");
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flowctl"))
+        .arg("convert")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let written = child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(FlowLog::new().records(1, 0, 5000).text().as_bytes());
+    drop(written);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
