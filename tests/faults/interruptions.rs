@@ -90,19 +90,21 @@ async fn an_object_too_large_for_its_time_ends_in_order_and_is_complete_once_it_
             "ended by itself: {report:?}"
         );
     }
-    let fates: Vec<Value> = world
-        .object_log()
+    let passes = world.object_log();
+    let fates: Vec<Value> = passes
         .iter()
-        .map(|line| json!([line["attempt"], line["reason"], line["becomes"]]))
+        .map(|line| json!([line["attempt"], line["becomes"]]))
         .collect();
-    let expected = [
-        json!([1, "deadline.exceeded", "comes back"]),
-        json!([2, "deadline.exceeded", "dead letter"]),
-    ];
-    assert_eq!(fates, expected);
-    for line in world.object_log() {
-        let num_answered = number(&line, "indexed") + number(&line, "duplicate");
-        assert!(number(&line, "lines") >= num_answered, "{line}");
+    assert_eq!(fates, [json!([1, "comes back"]), json!([2, "dead letter"])]);
+    for line in &passes {
+        // The other one, where Elasticsearch still had a body when the time was up.
+        let reason = line["reason"].as_str().unwrap();
+        assert!(
+            ["deadline.exceeded", "bulk.unavailable"].contains(&reason),
+            "{line}"
+        );
+        let num_answered = number(line, "indexed") + number(line, "duplicate");
+        assert!(number(line, "lines") >= num_answered, "{line}");
     }
     let num_documents = world.num_documents().await;
     assert!(
@@ -112,7 +114,7 @@ async fn an_object_too_large_for_its_time_ends_in_order_and_is_complete_once_it_
     assert_eq!(world.num_messages().await, 0);
 
     let sent = put_back(&world);
-    assert_eq!(sent["reasons"], json!({"deadline.exceeded": 1}), "{sent}");
+    assert_eq!(sent["sent"], 1, "{sent}");
     world.timeout = seconds(60);
     world.drain().await;
     assert_complete(&world, NUM_DOCUMENTS.into()).await;

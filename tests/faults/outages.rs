@@ -50,8 +50,8 @@ async fn on_thread(node: &Arc<OwnElasticsearch>, act: fn(&OwnElasticsearch)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invocation_waits_until_elasticsearch_is_back() {
     let node = Arc::new(start_node("waited-out", &[]));
-    let mut world = world_with_objects("waited-out", &node, 200).await;
-    world.timeout = seconds(200);
+    let mut world = world_with_objects("waited-out", &node, 120).await;
+    world.timeout = seconds(120);
     let messages = world.receive(NUM_OBJECTS as usize).await;
     let function = world.function().await;
     let has_ended = Cell::new(false);
