@@ -2,6 +2,8 @@
 //!
 //! The field table ([`FIELDS`]) is the one place that knows the fields; [`Format`] binds them to the columns of an
 //! object by its own header line; [`Row`] is a view of one line.
+//!
+#![doc = include_str!("fields.md")]
 
 mod field;
 mod format;
