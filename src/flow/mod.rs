@@ -9,6 +9,7 @@ mod field;
 mod format;
 mod protocol;
 mod row;
+mod value;
 mod words;
 
 pub use field::{Dataset, FIELDS, Field, FieldSpec, Kind, NUM_FIELDS};
