@@ -24,8 +24,8 @@ Credentials and the file of a private CA come from FLOWSHIP_ELASTICSEARCH_API_KE
 _PASSWORD, _SECRET_ARN, _SECRET_FILE and _CA_FILE. They need the cluster privileges
 manage_index_templates and manage_ilm.
 
-Own index settings and mappings belong into the component template flowlogs-vpc-custom, which setup
-never touches and which wins over the installed ones.
+Own index settings and mappings belong into the component templates flowlogs-vpc-custom and
+flowlogs-tgw-custom, which setup never touches and which win over the installed ones.
 
 Exit codes: 0 done, 1 failed (stderr says why), 2 wrong command line.";
 
@@ -438,8 +438,8 @@ mod tests {
         _PASSWORD, _SECRET_ARN, _SECRET_FILE and _CA_FILE. They need the cluster privileges
         manage_index_templates and manage_ilm.
 
-        Own index settings and mappings belong into the component template flowlogs-vpc-custom, which setup
-        never touches and which wins over the installed ones.
+        Own index settings and mappings belong into the component templates flowlogs-vpc-custom and
+        flowlogs-tgw-custom, which setup never touches and which win over the installed ones.
 
         Exit codes: 0 done, 1 failed (stderr says why), 2 wrong command line.
         ");

@@ -1,73 +1,82 @@
-//! JSON written by hand into a reused buffer: a comma, a key, a value. Correctness is held by tests that parse every
-//! document back.
+//! JSON written by hand into a reused buffer. Every member ends with a comma, which the end of its object turns into a
+//! brace. Correctness is held by tests that parse every document back.
+//!
+//! A `member` is a key as JSON writes it, with its colon: `"port":`.
 
 use std::io::Write;
 use std::net::IpAddr;
 
-/// Starts the next member of an object: a comma unless it is the first, the key, a colon. The key needs no escaping.
-pub(super) fn push_key(out: &mut Vec<u8>, key: &str) {
-    if out.last() != Some(&b'{') {
-        out.push(b',');
-    }
-    out.push(b'"');
-    out.extend_from_slice(key.as_bytes());
-    out.extend_from_slice(b"\":");
+/// Whether a string of these bytes, tabs aside, is written as it is. Looks at all of them: the compiler makes vector
+/// instructions of a loop without an exit.
+pub(super) fn is_plain(text: &[u8]) -> bool {
+    let is_plain = |byte: u8| {
+        (byte.wrapping_sub(b' ') <= b'~' - b' ') & (byte != b'"') & (byte != b'\\') | (byte == b'\t')
+    };
+    text.iter().fold(true, |all, byte| all & is_plain(*byte))
 }
 
 /// A member whose value is a string that needs no escaping.
-pub(super) fn push_member(out: &mut Vec<u8>, key: &str, value: &[u8]) {
-    push_key(out, key);
+pub(super) fn push_plain(out: &mut Vec<u8>, member: &[u8], value: &[u8]) {
+    out.reserve(member.len() + value.len() + 3);
+    out.extend_from_slice(member);
     out.push(b'"');
     out.extend_from_slice(value);
-    out.push(b'"');
+    out.extend_from_slice(b"\",");
 }
 
-/// A member that is an object; none if `write` writes no members.
-pub(super) fn push_object(out: &mut Vec<u8>, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
+/// A member whose value is a string. Bytes that are not UTF-8 become the replacement character: JSON has no other way
+/// to hold them.
+pub(super) fn push_string(out: &mut Vec<u8>, member: &[u8], value: &[u8]) {
+    if is_plain(value) && !value.contains(&b'\t') {
+        return push_plain(out, member, value);
+    }
+    out.extend_from_slice(member);
+    serde_json::to_writer(&mut *out, &String::from_utf8_lossy(value)).expect("a string is written to memory");
+    out.push(b',');
+}
+
+/// A member whose value is a number.
+pub(super) fn push_number(out: &mut Vec<u8>, member: &[u8], number: u64) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(number).as_bytes();
+    out.reserve(member.len() + digits.len() + 1);
+    out.extend_from_slice(member);
+    out.extend_from_slice(digits);
+    out.push(b',');
+}
+
+/// A member whose value is an address, as a string in its canonical form (IPv6: RFC 5952). `text` is what was parsed.
+pub(super) fn push_address(out: &mut Vec<u8>, member: &[u8], address: IpAddr, text: &[u8]) {
+    match address {
+        // There is one way only to write an IPv4 address.
+        IpAddr::V4(_) => push_plain(out, member, text),
+        IpAddr::V6(address) => {
+            out.extend_from_slice(member);
+            write!(out, "\"{address}\",").expect("writing to memory does not fail");
+        }
+    }
+}
+
+/// A member that is an object; none if `write` writes no members. `member` includes the opening brace.
+pub(super) fn push_object(out: &mut Vec<u8>, member: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
     let before = out.len();
-    push_key(out, key);
-    out.push(b'{');
+    out.extend_from_slice(member);
     let start = out.len();
     write(out);
     if out.len() == start {
         out.truncate(before);
     } else {
-        out.push(b'}');
+        close_object(out);
+        out.push(b',');
     }
 }
 
-/// A number.
-pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-
-/// A string. Bytes that are not UTF-8 become the replacement character: JSON has no other way to hold them.
-pub(super) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
-    let plain = |byte: &u8| matches!(*byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\';
-    if text.iter().all(plain) {
-        out.push(b'"');
-        out.extend_from_slice(text);
-        out.push(b'"');
-        return;
+/// Ends an object that has members.
+pub(super) fn close_object(out: &mut [u8]) {
+    debug_assert_eq!(out.last(), Some(&b','));
+    if let Some(last) = out.last_mut() {
+        *last = b'}';
     }
-    serde_json::to_writer(out, &String::from_utf8_lossy(text)).expect("a string is written to memory");
-}
-
-/// An address as a string, in its canonical form (IPv6: RFC 5952).
-pub(super) fn push_address(out: &mut Vec<u8>, address: IpAddr) {
-    out.push(b'"');
-    match address {
-        IpAddr::V4(address) => {
-            let mut separator: &[u8] = b"";
-            for octet in address.octets() {
-                out.extend_from_slice(separator);
-                push_number(out, u64::from(octet));
-                separator = b".";
-            }
-        }
-        IpAddr::V6(address) => write!(out, "{address}").expect("writing to memory does not fail"),
-    }
-    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -75,39 +84,50 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn object(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = b"{".to_vec();
+        write(&mut out);
+        close_object(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
     fn members_are_separated_by_commas() {
-        let mut out = b"{".to_vec();
-        for key in ["a", "b"] {
-            push_key(&mut out, key);
-            push_number(&mut out, 7);
-        }
-        assert_eq!(out, br#"{"a":7,"b":7"#);
+        let text = object(|out| {
+            push_number(out, br#""a":"#, 7);
+            push_object(out, br#""b":{"#, |out| push_plain(out, br#""c":"#, b"d"));
+            push_number(out, br#""e":"#, u64::MAX);
+        });
+        assert_eq!(text, r#"{"a":7,"b":{"c":"d"},"e":18446744073709551615}"#);
     }
 
     #[test]
     fn an_object_without_members_is_not_there() {
-        let mut out = b"{".to_vec();
-        push_object(&mut out, "a", |out| push_object(out, "b", |_| {}));
-        push_object(&mut out, "c", |out| push_member(out, "d", b"e"));
-        assert_eq!(out, br#"{"c":{"d":"e"}"#);
+        let text = object(|out| {
+            push_object(out, br#""a":{"#, |out| push_object(out, br#""b":{"#, |_| {}));
+            push_object(out, br#""c":{"#, |out| push_plain(out, br#""d":"#, b"e"));
+        });
+        assert_eq!(text, r#"{"c":{"d":"e"}}"#);
     }
 
     #[test]
     fn addresses_are_canonical() {
-        let mut out = Vec::new();
-        push_address(&mut out, "2001:0DB8:0:0:0:0:0:1".parse().unwrap());
-        push_address(&mut out, "10.0.0.1".parse().unwrap());
-        assert_eq!(out, br#""2001:db8::1""10.0.0.1""#);
+        let address = |out: &mut Vec<u8>, member: &[u8], text: &str| {
+            push_address(out, member, text.parse().unwrap(), text.as_bytes());
+        };
+        let text = object(|out| {
+            address(out, br#""a":"#, "2001:0DB8:0:0:0:0:0:1");
+            address(out, br#""b":"#, "10.0.0.1");
+        });
+        assert_eq!(text, r#"{"a":"2001:db8::1","b":"10.0.0.1"}"#);
     }
 
     proptest! {
         #[test]
         fn any_bytes_make_a_json_string(text in prop::collection::vec(any::<u8>(), 0..40)) {
-            let mut out = Vec::new();
-            push_string(&mut out, &text);
-            let back: String = serde_json::from_slice(&out).unwrap();
-            prop_assert_eq!(back, String::from_utf8_lossy(&text));
+            let whole = object(|out| push_string(out, br#""a":"#, &text));
+            let back: serde_json::Value = serde_json::from_str(&whole).unwrap();
+            prop_assert_eq!(back["a"].as_str().unwrap(), String::from_utf8_lossy(&text));
         }
     }
 }

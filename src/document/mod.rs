@@ -13,14 +13,12 @@ pub use date::{IndexNames, SECONDS_PER_DAY};
 pub use fields::fields;
 pub use id::{DocumentId, ObjectHash};
 
-use std::net::IpAddr;
-
 use percent_encoding::percent_decode;
 
 use crate::enrich::community_id;
 use crate::flow::{Field, RawValue, Row, traffic_path};
 use date::Dates;
-use json::{push_address, push_key, push_member, push_number, push_object, push_string};
+use json::{close_object, is_plain, push_address, push_number, push_object, push_plain, push_string};
 use rendered::{push_protocol, push_tcp_flags};
 
 /// Writes documents. Holds what repeats from record to record.
@@ -43,47 +41,48 @@ impl DocumentWriter {
 
     /// Appends the document of one row as JSON. `timestamp` is what `@timestamp` says, Unix seconds.
     pub fn write(&mut self, out: &mut Vec<u8>, row: &Row<'_>, timestamp: u32) {
+        let texts = Texts::of(row);
         out.extend_from_slice(br#"{"@timestamp":""#);
         self.dates.push_time(out, timestamp);
         out.extend_from_slice(br#"","ecs":{"version":"8.11.0"},"#);
-        self.write_event(out, row);
-        write_cloud(out, row);
+        self.write_event(out, row, texts);
+        write_cloud(out, texts);
         write_ends(out, row);
-        push_object(out, "network", |out| self.write_network(out, row));
-        write_workload(out, row);
-        push_object(out, "aws", |out| {
-            push_object(out, "vpcflow", |out| self.write_raw(out, row));
+        push_object(out, br#""network":{"#, |out| self.write_network(out, row, texts));
+        write_workload(out, texts);
+        push_object(out, br#""aws":{"#, |out| {
+            push_object(out, br#""vpcflow":{"#, |out| self.write_raw(out, row, texts));
         });
         if let Some(path) = row.text(Field::TrafficPath).and_then(traffic_path) {
-            push_object(out, "flowship", |out| push_member(out, "path", path.as_bytes()));
+            push_object(out, br#""flowship":{"#, |out| {
+                push_plain(out, br#""path":"#, path.as_bytes());
+            });
         }
-        out.push(b'}');
+        close_object(out);
     }
 
-    fn write_event(&mut self, out: &mut Vec<u8>, row: &Row<'_>) {
+    fn write_event(&mut self, out: &mut Vec<u8>, row: &Row<'_>, texts: Texts<'_, '_>) {
         out.extend_from_slice(br#""event":{"kind":"event","category":["network"],"type":["connection""#);
-        let action = row.text(Field::Action);
-        out.extend_from_slice(match action {
-            Some(b"ACCEPT") => br#","allowed"],"outcome":"success""#,
-            Some(b"REJECT") => br#","denied"],"outcome":"failure""#,
-            _ => b"]",
+        out.extend_from_slice(match row.text(Field::Action) {
+            Some(b"ACCEPT") => br#","allowed"],"outcome":"success","dataset":"aws.vpcflow","#,
+            Some(b"REJECT") => br#","denied"],"outcome":"failure","dataset":"aws.vpcflow","#,
+            _ => br#"],"dataset":"aws.vpcflow","#,
         });
-        out.extend_from_slice(br#","dataset":"aws.vpcflow""#);
-        push_text(out, "action", action);
-        push_text(out, "reason", row.text(Field::RejectReason));
+        texts.push(out, br#""action":"#, Field::Action);
+        texts.push(out, br#""reason":"#, Field::RejectReason);
         if let Some(start) = row.time(Field::Start) {
-            out.extend_from_slice(br#","start":""#);
+            out.extend_from_slice(br#""start":""#);
             self.dates.push_time(out, start);
-            out.push(b'"');
+            out.extend_from_slice(b"\",");
             if let Some(seconds) = row.time(Field::End).and_then(|end| end.checked_sub(start)) {
-                push_key(out, "duration");
-                push_number(out, u64::from(seconds) * 1_000_000_000);
+                push_number(out, br#""duration":"#, u64::from(seconds) * 1_000_000_000);
             }
         }
-        out.push(b'}');
+        close_object(out);
+        out.push(b',');
     }
 
-    fn write_network(&self, out: &mut Vec<u8>, row: &Row<'_>) {
+    fn write_network(&self, out: &mut Vec<u8>, row: &Row<'_>, texts: Texts<'_, '_>) {
         let (source, destination) = (row.address(Field::Srcaddr), row.address(Field::Dstaddr));
         let is_ipv4 = source.or(destination).map(|address| address.is_ipv4());
         let is_ipv4 = is_ipv4.or_else(|| match row.text(Field::Type) {
@@ -92,13 +91,17 @@ impl DocumentWriter {
             _ => None,
         });
         if let Some(is_ipv4) = is_ipv4 {
-            push_member(out, "type", if is_ipv4 { b"ipv4" } else { b"ipv6" });
+            out.extend_from_slice(if is_ipv4 {
+                br#""type":"ipv4","#
+            } else {
+                br#""type":"ipv6","#
+            });
         }
         let protocol = row.number(Field::Protocol);
         if let Some(protocol) = protocol {
             push_protocol(out, protocol);
         }
-        push_text(out, "direction", row.text(Field::FlowDirection));
+        texts.push(out, br#""direction":"#, Field::FlowDirection);
         let (Some(source), Some(destination), Some(protocol)) = (source, destination, protocol) else {
             return;
         };
@@ -111,23 +114,23 @@ impl DocumentWriter {
             let protocol = u8::try_from(protocol).ok();
             let id = protocol.and_then(|protocol| community_id(protocol, ends[0], ends[1]));
             if let Some(id) = id {
-                push_member(out, "community_id", id.as_bytes());
+                push_plain(out, br#""community_id":"#, id.as_bytes());
             }
         }
     }
 
     /// The fields of AWS that ECS has no name for, and the columns that nobody knows.
-    fn write_raw(&mut self, out: &mut Vec<u8>, row: &Row<'_>) {
-        for (key, value) in row.raw() {
-            push_key(out, key);
+    fn write_raw(&mut self, out: &mut Vec<u8>, row: &Row<'_>, texts: Texts<'_, '_>) {
+        for (member, value) in row.raw() {
+            let member = member.as_bytes();
             match value {
-                RawValue::Text(text) => push_string(out, text),
-                RawValue::Number(number) => push_number(out, number),
+                RawValue::Text(text) => texts.push_value(out, member, text),
+                RawValue::Number(number) => push_number(out, member, number),
                 RawValue::Tag(text) => {
                     // `+` is itself, and so is what is no escape.
                     self.decoded.clear();
                     self.decoded.extend(percent_decode(text));
-                    push_string(out, &self.decoded);
+                    push_string(out, member, &self.decoded);
                 }
             }
         }
@@ -135,95 +138,114 @@ impl DocumentWriter {
             push_tcp_flags(out, flags);
         }
         // What the interface saw is in `source` and `destination`; the packet's own ends are told where they differ.
-        for (key, packet, flow) in [
-            ("pkt_srcaddr", Field::PktSrcaddr, Field::Srcaddr),
-            ("pkt_dstaddr", Field::PktDstaddr, Field::Dstaddr),
-        ] {
-            let packet = row.address(packet);
-            if let Some(address) = packet.filter(|_| packet != row.address(flow)) {
-                push_key(out, key);
-                push_address(out, address);
-            }
+        if row.address(Field::PktSrcaddr) != row.address(Field::Srcaddr) {
+            write_address(out, br#""pkt_srcaddr":"#, row, Field::PktSrcaddr);
         }
-        push_object(out, "sublocation", |out| {
-            push_text(out, "type", row.text(Field::SublocationType));
-            push_text(out, "id", row.text(Field::SublocationId));
+        if row.address(Field::PktDstaddr) != row.address(Field::Dstaddr) {
+            write_address(out, br#""pkt_dstaddr":"#, row, Field::PktDstaddr);
+        }
+        push_object(out, br#""sublocation":{"#, |out| {
+            texts.push(out, br#""type":"#, Field::SublocationType);
+            texts.push(out, br#""id":"#, Field::SublocationId);
         });
     }
 }
 
-fn push_text(out: &mut Vec<u8>, key: &str, text: Option<&[u8]>) {
-    if let Some(text) = text {
-        push_key(out, key);
-        push_string(out, text);
+/// The texts of a row. Whether they need escaping is decided for the whole line at once.
+#[derive(Clone, Copy)]
+struct Texts<'r, 'a> {
+    row: &'r Row<'a>,
+    are_plain: bool,
+}
+
+impl<'r, 'a> Texts<'r, 'a> {
+    fn of(row: &'r Row<'a>) -> Self {
+        Self {
+            row,
+            are_plain: is_plain(row.line()),
+        }
+    }
+
+    fn push(self, out: &mut Vec<u8>, member: &[u8], field: Field) {
+        if let Some(text) = self.row.text(field) {
+            self.push_value(out, member, text);
+        }
+    }
+
+    fn push_value(self, out: &mut Vec<u8>, member: &[u8], text: &[u8]) {
+        if self.are_plain {
+            push_plain(out, member, text);
+        } else {
+            push_string(out, member, text);
+        }
     }
 }
 
-fn write_cloud(out: &mut Vec<u8>, row: &Row<'_>) {
-    out.extend_from_slice(br#","cloud":{"provider":"aws""#);
-    push_object(out, "account", |out| {
-        push_text(out, "id", row.text(Field::AccountId));
+fn write_cloud(out: &mut Vec<u8>, texts: Texts<'_, '_>) {
+    out.extend_from_slice(br#""cloud":{"provider":"aws","#);
+    push_object(out, br#""account":{"#, |out| {
+        texts.push(out, br#""id":"#, Field::AccountId);
     });
-    push_text(out, "region", row.text(Field::Region));
-    push_text(out, "availability_zone", row.text(Field::AzId));
-    push_object(out, "instance", |out| {
-        push_text(out, "id", row.text(Field::InstanceId));
+    texts.push(out, br#""region":"#, Field::Region);
+    texts.push(out, br#""availability_zone":"#, Field::AzId);
+    push_object(out, br#""instance":{"#, |out| {
+        texts.push(out, br#""id":"#, Field::InstanceId);
     });
-    out.push(b'}');
+    close_object(out);
+    out.push(b',');
 }
 
 /// Bytes and packets are those of the sending side: a record covers one direction.
 fn write_ends(out: &mut Vec<u8>, row: &Row<'_>) {
-    push_object(out, "source", |out| {
-        write_end(out, row.address(Field::Srcaddr), row.number(Field::Srcport));
-        for (key, field) in [("bytes", Field::Bytes), ("packets", Field::Packets)] {
-            if let Some(value) = row.number(field) {
-                push_key(out, key);
-                push_number(out, value);
-            }
-        }
+    push_object(out, br#""source":{"#, |out| {
+        write_address(out, br#""ip":"#, row, Field::Srcaddr);
+        write_number(out, br#""port":"#, row, Field::Srcport);
+        write_number(out, br#""bytes":"#, row, Field::Bytes);
+        write_number(out, br#""packets":"#, row, Field::Packets);
     });
-    push_object(out, "destination", |out| {
-        write_end(out, row.address(Field::Dstaddr), row.number(Field::Dstport));
+    push_object(out, br#""destination":{"#, |out| {
+        write_address(out, br#""ip":"#, row, Field::Dstaddr);
+        write_number(out, br#""port":"#, row, Field::Dstport);
     });
 }
 
-fn write_end(out: &mut Vec<u8>, address: Option<IpAddr>, port: Option<u64>) {
-    if let Some(address) = address {
-        push_key(out, "ip");
-        push_address(out, address);
+fn write_address(out: &mut Vec<u8>, member: &[u8], row: &Row<'_>, field: Field) {
+    if let (Some(address), Some(text)) = (row.address(field), row.text(field)) {
+        push_address(out, member, address, text);
     }
-    if let Some(port) = port {
-        push_key(out, "port");
-        push_number(out, port);
+}
+
+fn write_number(out: &mut Vec<u8>, member: &[u8], row: &Row<'_>, field: Field) {
+    if let Some(number) = row.number(field) {
+        push_number(out, member, number);
     }
 }
 
 /// The ECS task that the traffic belongs to. (Elastic's ECS is the schema, Amazon's the container service.)
-fn write_workload(out: &mut Vec<u8>, row: &Row<'_>) {
-    push_object(out, "orchestrator", |out| {
+fn write_workload(out: &mut Vec<u8>, texts: Texts<'_, '_>) {
+    push_object(out, br#""orchestrator":{"#, |out| {
         let before = out.len();
-        push_object(out, "cluster", |out| {
-            push_text(out, "id", row.text(Field::EcsClusterArn));
-            push_text(out, "name", row.text(Field::EcsClusterName));
+        push_object(out, br#""cluster":{"#, |out| {
+            texts.push(out, br#""id":"#, Field::EcsClusterArn);
+            texts.push(out, br#""name":"#, Field::EcsClusterName);
         });
-        push_object(out, "resource", |out| {
+        push_object(out, br#""resource":{"#, |out| {
             let before = out.len();
-            push_text(out, "name", row.text(Field::EcsContainerInstanceArn));
-            push_text(out, "id", row.text(Field::EcsContainerInstanceId));
+            texts.push(out, br#""name":"#, Field::EcsContainerInstanceArn);
+            texts.push(out, br#""id":"#, Field::EcsContainerInstanceId);
             if out.len() > before {
-                push_member(out, "type", b"container");
+                out.extend_from_slice(br#""type":"container","#);
             }
         });
         if out.len() > before {
-            push_member(out, "type", b"ecs");
+            out.extend_from_slice(br#""type":"ecs","#);
         }
     });
-    push_object(out, "container", |out| {
-        push_text(out, "id", row.text(Field::EcsContainerId));
+    push_object(out, br#""container":{"#, |out| {
+        texts.push(out, br#""id":"#, Field::EcsContainerId);
     });
-    push_object(out, "service", |out| {
-        push_text(out, "name", row.text(Field::EcsServiceName));
+    push_object(out, br#""service":{"#, |out| {
+        texts.push(out, br#""name":"#, Field::EcsServiceName);
     });
 }
 

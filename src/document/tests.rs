@@ -1,6 +1,7 @@
 //! Known answers written by hand from the field tables, and a slow, obvious reference to compare every row with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

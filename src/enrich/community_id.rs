@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sha1::{Digest, Sha1};
+use sha1::block_api::compress;
 
 const VERSION: &[u8; 2] = b"1:";
 const NUM_CHARS: usize = VERSION.len() + 28;
@@ -66,13 +66,13 @@ fn ordered(seed: u16, protocol: u8, a: End, b: End) -> Option<CommunityId> {
     Some(hash(seed, protocol, first, second))
 }
 
+/// The message is at most 40 bytes, so that with SHA-1's padding it is one block: compressed without a hasher.
 fn hash(seed: u16, protocol: u8, first: End, second: End) -> CommunityId {
-    /// Seed, two IPv6 addresses, protocol and padding, two ports.
-    const MAX_BYTES: usize = 2 + 2 * 16 + 2 + 2 * 2;
-    let mut bytes = [0; MAX_BYTES];
+    const INITIAL_STATE: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+    let mut block = [0; 64];
     let mut length = 0;
     let mut push = |piece: &[u8]| {
-        bytes[length..length + piece.len()].copy_from_slice(piece);
+        block[length..length + piece.len()].copy_from_slice(piece);
         length += piece.len();
     };
     push(&seed.to_be_bytes());
@@ -88,7 +88,14 @@ fn hash(seed: u16, protocol: u8, first: End, second: End) -> CommunityId {
             push(&port.to_be_bytes());
         }
     }
-    let digest = Sha1::digest(&bytes[..length]);
+    block[length] = 0x80;
+    block[56..].copy_from_slice(&(8 * length as u64).to_be_bytes());
+    let mut state = INITIAL_STATE;
+    compress(&mut state, &[block]);
+    let mut digest = [0; 20];
+    for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
     let mut text = [0; NUM_CHARS];
     text[..VERSION.len()].copy_from_slice(VERSION);
     STANDARD

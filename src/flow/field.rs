@@ -347,6 +347,44 @@ mod tests {
         assert_eq!(up_to(6, Dataset::Tgw), 36);
     }
 
+    /// The table as the documentation shows it.
+    fn as_markdown() -> String {
+        let mut text =
+            "| version | field | in | read as | in the document |\n|---|---|---|---|---|\n".to_owned();
+        for spec in FIELDS {
+            let datasets: Vec<&str> = spec.datasets.iter().map(|dataset| dataset.name()).collect();
+            let kind = match spec.kind {
+                Text => "text".to_owned(),
+                Tag => "percent-encoded text".to_owned(),
+                Address => "address".to_owned(),
+                Number(max) if max < u64::from(u32::MAX) => format!("number up to {max}"),
+                Number(_) => "number".to_owned(),
+                Flags => "bits".to_owned(),
+                Time => "time".to_owned(),
+            };
+            let FieldSpec {
+                name,
+                version,
+                target,
+                ..
+            } = spec;
+            text += &format!(
+                "| {version} | `{name}` | {} | {kind} | `{target}` |\n",
+                datasets.join(", ")
+            );
+        }
+        text
+    }
+
+    #[test]
+    fn the_documentation_shows_this_table() {
+        assert_eq!(
+            include_str!("fields.md"),
+            as_markdown(),
+            "put the right side into src/flow/fields.md"
+        );
+    }
+
     #[test]
     fn no_two_fields_share_a_name_a_target_or_a_slot() {
         let names: BTreeSet<&str> = FIELDS.iter().map(|spec| spec.name).collect();

@@ -39,8 +39,8 @@ pub(super) struct ParsedColumn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawColumn {
     pub(super) column: usize,
-    /// The name in snake case, safe as a JSON key as it is.
-    pub(super) key: String,
+    /// The name in snake case as a key of JSON, with its colon.
+    pub(super) member: String,
     /// `None`: a column that the table does not know, kept as a string.
     pub(super) field: Option<Field>,
 }
@@ -67,7 +67,11 @@ pub enum FormatError {
 /// Whether a line is a header: nothing but names, at least one of them known. Data lines always hold a number, an
 /// address or `-`.
 pub fn is_header(line: &[u8]) -> bool {
-    // Asked of every line: a look at the bytes ends with the first dot or capital of a record.
+    // Asked of every line: the first byte of most records is the digit of a version.
+    let first = line.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+    if !first.is_some_and(u8::is_ascii_lowercase) {
+        return false;
+    }
     let is_name_byte = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b' ' | b'\t');
     line.iter().all(is_name_byte)
         && columns(line).all(|name| name[0].is_ascii_lowercase() && name.len() <= MAX_NAME_BYTES)
@@ -89,7 +93,7 @@ impl Format {
                     unknown.push(name);
                     format.raw.push(RawColumn {
                         column,
-                        key: unknown_key(name),
+                        member: member(&unknown_key(name)),
                         field: None,
                     });
                     repeated
@@ -144,7 +148,7 @@ impl Format {
         if let Some(key) = key {
             self.raw.push(RawColumn {
                 column,
-                key: key.to_owned(),
+                member: member(key),
                 field: Some(field),
             });
         }
@@ -187,6 +191,11 @@ impl Default for Format {
         }
         format
     }
+}
+
+/// Names are of characters that need no escaping.
+fn member(key: &str) -> String {
+    format!("\"{key}\":")
 }
 
 /// The name that a column which the table does not know has under `aws.vpcflow`.
@@ -233,9 +242,9 @@ mod tests {
         let raw: Vec<_> = format
             .raw()
             .iter()
-            .map(|raw| (raw.column, raw.key.as_str()))
+            .map(|raw| (raw.column, raw.member.as_str()))
             .collect();
-        assert_eq!(raw, [(1, "new_field_2")]);
+        assert_eq!(raw, [(1, "\"new_field_2\":")]);
     }
 
     #[test]
@@ -251,13 +260,13 @@ mod tests {
     #[test]
     fn an_unknown_column_never_takes_the_place_of_a_known_one() {
         let format = Format::parse(b"srcaddr tcp-flags-array pkt-src-service sublocation").unwrap();
-        let keys: Vec<&str> = format.raw().iter().map(|raw| raw.key.as_str()).collect();
+        let keys: Vec<&str> = format.raw().iter().map(|raw| raw.member.as_str()).collect();
         assert_eq!(
             keys,
             [
-                "tcp_flags_array_column",
-                "pkt_src_service_column",
-                "sublocation_column"
+                "\"tcp_flags_array_column\":",
+                "\"pkt_src_service_column\":",
+                "\"sublocation_column\":"
             ]
         );
     }

@@ -2,11 +2,14 @@
 //!
 //! The field table ([`FIELDS`]) is the one place that knows the fields; [`Format`] binds them to the columns of an
 //! object by its own header line; [`Row`] is a view of one line.
+//!
+#![doc = include_str!("fields.md")]
 
 mod field;
 mod format;
 mod protocol;
 mod row;
+mod value;
 mod words;
 
 pub use field::{Dataset, FIELDS, Field, FieldSpec, Kind, NUM_FIELDS};

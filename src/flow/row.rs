@@ -1,15 +1,13 @@
 //! A line and its format → a row: a view of the line, with its typed columns parsed once. Nothing is owned.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::field::{Field, Kind, NUM_ADDRESSES, NUM_NUMBERS};
 use super::format::Format;
+use super::value;
 
 /// Longest piece of a line that an error quotes, characters.
 const MAX_QUOTED_CHARS: usize = 40;
-
-/// A larger number cannot be seconds of this century: SKIPDATA records with milliseconds occur.
-const MAX_SECONDS: u64 = i32::MAX as u64;
 
 /// TCP has nine flags, of which AWS logs the lower six.
 const MAX_FLAGS: u64 = u16::MAX as u64;
@@ -139,12 +137,27 @@ impl Columns {
     fn split(&mut self, line: &[u8]) {
         self.spans.clear();
         let mut start = 0;
-        for blank in memchr::memchr2_iter(b' ', b'\t', line).chain([line.len()]) {
+        let mut blank_at = |blank: usize| {
             if blank > start {
                 self.spans.push((start, blank));
             }
             start = blank + 1;
+        };
+        let (words, rest) = line.as_chunks::<8>();
+        for (number, word) in words.iter().enumerate() {
+            let mut blanks = blanks_of(*word);
+            while blanks != 0 {
+                // The highest bit of a byte is set where the byte is a blank.
+                blank_at(number * 8 + blanks.trailing_zeros() as usize / 8);
+                blanks &= blanks - 1;
+            }
         }
+        for (position, byte) in rest.iter().enumerate() {
+            if matches!(byte, b' ' | b'\t') {
+                blank_at(words.len() * 8 + position);
+            }
+        }
+        blank_at(line.len());
     }
 
     fn text<'a>(&self, line: &'a [u8], column: usize) -> Option<&'a [u8]> {
@@ -178,8 +191,13 @@ impl<'a> Row<'a> {
         self.columns.numbers[field.slot()].and_then(|seconds| u32::try_from(seconds).ok())
     }
 
-    /// The present values that go into the document under their columns' own names, unknown columns included: JSON
-    /// key, which needs no escaping, and value.
+    /// The line that it is a view of.
+    pub fn line(&self) -> &'a [u8] {
+        self.line
+    }
+
+    /// The present values that go into the document under their columns' own names, unknown columns included: key as
+    /// JSON writes it, with its colon, and value.
     pub fn raw(&self) -> impl Iterator<Item = (&'a str, RawValue<'a>)> {
         let Self {
             format,
@@ -192,7 +210,7 @@ impl<'a> Row<'a> {
                 Some((_, Kind::Tag)) => RawValue::Tag(columns.text(line, raw.column)?),
                 _ => RawValue::Text(columns.text(line, raw.column)?),
             };
-            Some((raw.key.as_str(), value))
+            Some((raw.member.as_str(), value))
         })
     }
 
@@ -206,23 +224,26 @@ impl<'a> Row<'a> {
     }
 }
 
+/// Eight bytes at once (columns are too short for a search of the next blank to pay): the highest bit of every byte
+/// that is a blank or a tab.
+fn blanks_of(bytes: [u8; 8]) -> u64 {
+    const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let word = u64::from_le_bytes(bytes);
+    // No carry leaves a byte: its sum is at most 0xfe.
+    let zeros = |word: u64| !(((word & LOW_BITS) + LOW_BITS) | word | LOW_BITS);
+    zeros(word ^ u64::from_ne_bytes([b' '; 8])) | zeros(word ^ u64::from_ne_bytes([b'\t'; 8]))
+}
+
 fn address(field: Field, text: &[u8]) -> Result<IpAddr, LineError> {
-    let parsed = std::str::from_utf8(text).ok().and_then(|text| {
-        if text.contains(':') {
-            text.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
-        } else {
-            text.parse::<Ipv4Addr>().ok().map(IpAddr::V4)
-        }
-    });
-    parsed.ok_or_else(|| LineError::Address {
+    value::address(text).ok_or_else(|| LineError::Address {
         column: field.spec().name,
         value: quote(text),
     })
 }
 
 fn number(field: Field, text: &[u8], max: u64) -> Result<u64, LineError> {
-    let parsed = digits(text).filter(|number| *number <= max);
-    parsed.ok_or_else(|| LineError::Number {
+    let number = value::number(text).filter(|number| *number <= max);
+    number.ok_or_else(|| LineError::Number {
         column: field.spec().name,
         value: quote(text),
         max,
@@ -230,32 +251,9 @@ fn number(field: Field, text: &[u8], max: u64) -> Result<u64, LineError> {
 }
 
 fn time(field: Field, text: &[u8]) -> Result<u64, LineError> {
-    let seconds = digits(text).map(|number| {
-        if number > MAX_SECONDS {
-            number / 1000
-        } else {
-            number
-        }
-    });
-    seconds
-        .filter(|seconds| *seconds <= MAX_SECONDS)
-        .ok_or_else(|| LineError::Time {
-            column: field.spec().name,
-            value: quote(text),
-        })
-}
-
-/// Plain decimal digits and nothing else: no sign, no `0x`.
-fn digits(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0_u64, |number, byte| {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number.checked_mul(10)?.checked_add(u64::from(digit))
+    value::seconds(text).ok_or_else(|| LineError::Time {
+        column: field.spec().name,
+        value: quote(text),
     })
 }
 
@@ -404,10 +402,10 @@ mod tests {
             .parse(&format, b"10.0.0.1  x=1 007 1418530070 - a%20b vpc-1")
             .unwrap();
         let expected = [
-            ("new_a", RawValue::Text(b"x=1")),
-            ("packets_lost_no_route", RawValue::Number(7)),
-            ("asg_tag", RawValue::Tag(b"a%20b")),
-            ("vpc_id", RawValue::Text(b"vpc-1")),
+            ("\"new_a\":", RawValue::Text(b"x=1")),
+            ("\"packets_lost_no_route\":", RawValue::Number(7)),
+            ("\"asg_tag\":", RawValue::Tag(b"a%20b")),
+            ("\"vpc_id\":", RawValue::Text(b"vpc-1")),
         ];
         assert_eq!(row.raw().collect::<Vec<_>>(), expected);
     }
@@ -420,12 +418,12 @@ mod tests {
         }
 
         #[test]
-        fn splitting_is_what_splitting_at_blanks_is(line in "[a \t]{0,60}") {
+        fn splitting_is_what_splitting_at_blanks_is(line in "[a \t!\u{80}\u{a0}\n\u{c}]{0,60}") {
             let mut columns = Columns::default();
             columns.split(line.as_bytes());
             let found: Vec<&str> =
                 columns.spans.iter().map(|(from, to)| line.get(*from..*to).unwrap()).collect();
-            prop_assert_eq!(found, line.split_ascii_whitespace().collect::<Vec<_>>());
+            prop_assert_eq!(found, line.split([' ', '\t']).filter(|column| !column.is_empty()).collect::<Vec<_>>());
         }
     }
 }

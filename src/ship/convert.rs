@@ -249,4 +249,6 @@ fn timestamp(row: &Row<'_>, source: &Source) -> Option<u32> {
 }
 
 #[cfg(test)]
+mod allocations;
+#[cfg(test)]
 mod tests;

@@ -4,8 +4,9 @@ use super::*;
 use crate::bulk::Packer;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use proptest::prelude::*;
 use serde_json::Value;
-use std::io::{BufReader, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 const HEADER: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
@@ -223,4 +224,70 @@ fn the_community_id_can_be_left_out() {
     let text = format!("{HEADER}\n{GOOD}\n");
     assert!(run(text.as_bytes(), &self::settings()).1.contains("community_id"));
     assert!(!run(text.as_bytes(), &settings).1.contains("community_id"));
+}
+
+#[test]
+fn nul_bytes_and_endless_lines_cost_their_line() {
+    let endless = "x".repeat(10 << 20);
+    let with_nul = GOOD.replace("ACCEPT", "A\0B");
+    let text = format!(
+        "{HEADER}\n{endless}\n{}\n{with_nul}\n{GOOD}\n",
+        GOOD.replace("10.0.0.1", "10.0\0.1")
+    );
+    let (summary, ndjson) = run(text.as_bytes(), &settings());
+    assert_eq!((summary.lines, summary.malformed, ids(&ndjson).len()), (4, 2, 2));
+    let document: Value = serde_json::from_str(ndjson.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(document["event"]["action"], "A\0B");
+}
+
+#[test]
+fn a_gzip_bomb_is_one_long_line() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    std::io::copy(&mut std::io::repeat(b'0').take(64 << 20), &mut encoder).unwrap();
+    let (summary, ndjson) = run(&encoder.finish().unwrap(), &settings());
+    assert_eq!((summary.lines, summary.malformed, summary.failure), (1, 1, None));
+    assert_eq!(ndjson, "");
+}
+
+/// Lines of every sort: good, absent, broken, headers, and anything at all.
+fn any_line() -> impl Strategy<Value = Vec<u8>> {
+    let known = prop::sample::select(vec![
+        GOOD,
+        HEADER,
+        "",
+        "2 1 eni-1 - - - - - - - 1431280876 1431280934 - NODATA",
+        "2 1 eni-1 - - - - - - - - - - -",
+        "2 1 eni-1",
+        "srcaddr dstaddr tgw-id",
+        "10.0.0.1 ::1 tgw-1",
+    ]);
+    prop_oneof![
+        8 => known.prop_map(|line| line.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..80),
+        1 => "[a-z0-9. :%-]{0,60}".prop_map(String::into_bytes),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_line_is_counted_once_whatever_it_is(lines in prop::collection::vec(any_line(), 0..40)) {
+        let object = lines.join(&b'\n');
+        let (summary, ndjson) = run(&object, &settings());
+        let documents = ids(&ndjson);
+        let num_documents = u64::try_from(documents.len()).unwrap();
+        prop_assert_eq!(summary.lines, num_documents + summary.malformed + summary.no_data);
+        for line in ndjson.lines() {
+            prop_assert!(serde_json::from_str::<Value>(line).is_ok(), "{}", line);
+        }
+        // Compressed in two members, the same object makes the same documents.
+        let mut compressed = Vec::new();
+        for half in [&object[..object.len() / 2], &object[object.len() / 2..]] {
+            let mut encoder = GzEncoder::new(&mut compressed, Compression::fast());
+            encoder.write_all(half).unwrap();
+            encoder.finish().unwrap();
+        }
+        if !object.is_empty() && !object.starts_with(&[0x1f, 0x8b]) && !object.starts_with(b"PAR1") {
+            prop_assert_eq!(run(&compressed, &settings()), (summary, ndjson));
+        }
+    }
 }

@@ -1,0 +1,82 @@
+//! Nothing is allocated per record once the buffers have grown: a counting allocator for the unit tests, and the test.
+#![allow(
+    unsafe_code,
+    reason = "an allocator that counts cannot be written without; it is part of no program"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::Path;
+
+use super::*;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+thread_local! {
+    /// Of this thread: tests run side by side.
+    static NUM_ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: everything is the system allocator's; counting touches a thread-local that needs no memory.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        NUM_ALLOCATIONS.set(NUM_ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are the system allocator's conditions.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        NUM_ALLOCATIONS.set(NUM_ALLOCATIONS.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Everything that happens to a record, over and over, in the buffers that all records share.
+#[test]
+fn a_record_of_a_known_kind_allocates_nothing() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/flowlogs-known");
+    let hash = ObjectHash::new("bucket", "key");
+    let mut num_objects = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "log") {
+            continue;
+        }
+        num_objects += 1;
+        let text = std::fs::read(&path).unwrap();
+        let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let format = Format::parse(lines.next().unwrap()).unwrap();
+        let lines: Vec<&[u8]> = lines.collect();
+
+        let mut writer = DocumentWriter::new(true);
+        let mut columns = Columns::default();
+        let mut names = IndexNames::new("flowlogs", format.dataset().name());
+        let (mut scratch, mut out) = (Vec::new(), Vec::new());
+        let mut all_records = || {
+            out.clear();
+            for (ordinal, line) in (0..).zip(&lines) {
+                assert!(!is_header(line));
+                let row = columns.parse(&format, line).unwrap();
+                let timestamp = row.time(Field::End).unwrap_or_default();
+                let id = DocumentId::new(hash, timestamp, ordinal, line, &mut scratch);
+                out.extend_from_slice(names.at(timestamp).as_bytes());
+                out.extend_from_slice(id.as_str().as_bytes());
+                writer.write(&mut out, &row, timestamp);
+            }
+            NUM_ALLOCATIONS.get()
+        };
+        let warm = all_records();
+        assert!(warm > 0, "nothing is counted");
+        assert_eq!(all_records() - warm, 0, "{}", path.display());
+    }
+    assert!(num_objects > 0);
+}
