@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::flow::Format;
+
 mod reader;
 
 use reader::Reader;
@@ -32,7 +34,7 @@ const fn setting(name: &'static str, default: Option<&'static str>, meaning: &'s
 }
 
 /// Every setting of every binary.
-pub const SETTINGS: [Setting; 19] = [
+pub const SETTINGS: [Setting; 20] = [
     setting(
         "ELASTICSEARCH_URLS",
         None,
@@ -101,6 +103,11 @@ pub const SETTINGS: [Setting; 19] = [
         "KEEP_NODATA",
         Some("false"),
         "index NODATA records too: true or false",
+    ),
+    setting(
+        "FORMAT",
+        None,
+        "fields of objects without a header line, such as `version srcaddr dstaddr`, with or without ${…}",
     ),
     setting(
         "COMMUNITY_ID",
@@ -298,6 +305,8 @@ pub struct ShipSettings {
     pub bulk_timeout: Duration,
     /// Whether NODATA records are indexed.
     pub keep_no_data: bool,
+    /// The format of objects without a header line, beside the default one.
+    pub format: Option<Format>,
     /// Whether documents have a `network.community_id`.
     pub community_id: bool,
 }

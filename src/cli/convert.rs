@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{exit, tell};
 use crate::bulk::Segment;
 use crate::config::{Environment, ShipSettings};
-use crate::flow::{Format, LineError, is_header};
+use crate::flow::{Format, LineError};
 use crate::object::ObjectRef;
 use crate::ship::convert::{Closed, ConvertSettings, ReadSummary, Source, Taker, convert};
 
@@ -61,7 +61,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Result<ExitCode> {
     let mut settings = ConvertSettings::new(&ShipSettings::read(environment)?);
     settings.keep_no_data |= arguments.keep_nodata;
-    settings.format = arguments.format.as_deref().map(parse_format).transpose()?;
+    if let Some(text) = &arguments.format {
+        settings.format = Some(Format::parse_configured(text).with_context(|| format!("--format `{text}`"))?);
+    }
     let object = arguments.object.as_deref().map(parse_uri).transpose()?;
     if object.is_some() && arguments.files.len() > 1 {
         bail!("--object names one object: give one file with it");
@@ -162,15 +164,6 @@ impl Taker for Printer {
     fn malformed(&mut self, line_number: u64, error: &LineError) {
         tell(format_args!("{}:{line_number}: {error}", self.name));
     }
-}
-
-/// `${version} ${account-id}` as in a flow log's configuration, or the bare names of a header line.
-fn parse_format(text: &str) -> anyhow::Result<Format> {
-    let bare = text.replace("${", " ").replace('}', " ");
-    if !is_header(bare.as_bytes()) {
-        bail!("--format `{text}` is no list of flow log fields, such as `version srcaddr dstaddr`");
-    }
-    Format::parse(bare.as_bytes()).map_err(|error| anyhow!("--format: {error}"))
 }
 
 fn parse_uri(uri: &str) -> anyhow::Result<ObjectRef> {

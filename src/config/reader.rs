@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::flow::Format;
+
 use super::{
     ConfigError, Credentials, ElasticsearchSettings, Environment, Problem, SETTINGS, ShipSettings,
     check_api_key,
@@ -91,7 +93,20 @@ impl<'a> Reader<'a> {
             objects_in_flight: self.count("OBJECTS_IN_FLIGHT", 1..=64),
             bulk_timeout: Duration::from_millis(self.number("BULK_TIMEOUT_MS", 1000..=900_000)),
             keep_no_data: self.boolean("KEEP_NODATA"),
+            format: self.format(),
             community_id: self.boolean("COMMUNITY_ID"),
+        }
+    }
+
+    fn format(&mut self) -> Option<Format> {
+        const NAME: &str = "FORMAT";
+        let text = self.get(NAME)?;
+        match Format::parse_configured(text) {
+            Ok(format) => Some(format),
+            Err(error) => {
+                self.problem(NAME, format!("`{text}`: {error}"));
+                None
+            }
         }
     }
 

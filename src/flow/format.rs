@@ -50,12 +50,15 @@ pub(super) struct RawColumn {
 pub enum FormatError {
     /// Data where the header should be, and not the 14 columns of the default format.
     #[error(
-        "the object has no header line, and its first line has {num_columns} columns (the default format has 14)"
+        "the object has no header line, and its first line has {num_columns} columns (14 in the default format, and no other configured one fits)"
     )]
     Unknown {
         /// Columns of the first line.
         num_columns: usize,
     },
+    /// A configured format that is none.
+    #[error("no list of flow log fields, such as `version srcaddr dstaddr`")]
+    NoNames,
     /// A name that stands twice would make two values of one document field.
     #[error("the header line names the column `{name}` twice")]
     Repeated {
@@ -107,13 +110,25 @@ impl Format {
         Ok(format)
     }
 
-    /// The format of an object whose first line is data: the default one, if the number of columns fits.
-    pub fn without_header(first_line: &[u8]) -> Result<Self, FormatError> {
-        let num_columns = columns(first_line).count();
-        if num_columns != NUM_DEFAULT_FIELDS {
-            return Err(FormatError::Unknown { num_columns });
+    /// The format that a person gives for objects without a header line: field names, bare as in a header or as
+    /// `${field}` in the configuration of a flow log.
+    pub fn parse_configured(text: &str) -> Result<Self, FormatError> {
+        let bare = text.replace("${", " ").replace('}', " ");
+        if !is_header(bare.as_bytes()) {
+            return Err(FormatError::NoNames);
         }
-        Ok(Self::default())
+        Self::parse(bare.as_bytes())
+    }
+
+    /// The format of an object whose first line is data: the configured one or the default one, if the number of
+    /// columns fits.
+    pub fn without_header(first_line: &[u8], configured: Option<&Self>) -> Result<Self, FormatError> {
+        let num_columns = columns(first_line).count();
+        match configured {
+            Some(format) if format.num_columns == num_columns => Ok(format.clone()),
+            _ if num_columns == NUM_DEFAULT_FIELDS => Ok(Self::default()),
+            _ => Err(FormatError::Unknown { num_columns }),
+        }
     }
 
     fn empty() -> Self {
@@ -286,12 +301,23 @@ mod tests {
     }
 
     #[test]
+    fn a_configured_format_is_taken_where_its_columns_fit() {
+        let configured = Format::parse_configured("${srcaddr} ${dstaddr}${end}").unwrap();
+        assert_eq!(configured, Format::parse(b"srcaddr dstaddr end").unwrap());
+        let chosen = |line: &[u8]| Format::without_header(line, Some(&configured));
+        assert_eq!(chosen(b"10.0.0.1 10.0.0.2 1").unwrap(), configured);
+        assert_eq!(chosen(b"- - - - - - - - - - - - - -").unwrap(), Format::default());
+        assert_eq!(chosen(b"- -"), Err(FormatError::Unknown { num_columns: 2 }));
+        assert_eq!(Format::parse_configured("what ever"), Err(FormatError::NoNames));
+    }
+
+    #[test]
     fn formats_that_cannot_be_used_say_why() {
         let told: Vec<String> = [
             Format::parse(b"srcaddr dstaddr srcaddr").unwrap_err(),
             Format::parse(b"srcaddr tgw-id transit-gateway-id").unwrap_err(),
             Format::parse(b"srcaddr new-field new-field").unwrap_err(),
-            Format::without_header(b"1 2 3").unwrap_err(),
+            Format::without_header(b"1 2 3", None).unwrap_err(),
         ]
         .iter()
         .map(ToString::to_string)
@@ -300,7 +326,7 @@ mod tests {
         the header line names the column `srcaddr` twice
         the header line names the column `transit-gateway-id` twice
         the header line names the column `new-field` twice
-        the object has no header line, and its first line has 3 columns (the default format has 14)
+        the object has no header line, and its first line has 3 columns (14 in the default format, and no other configured one fits)
         ");
     }
 }

@@ -39,18 +39,18 @@ pub(crate) struct ConvertSettings {
     pub(crate) index_prefix: String,
     pub(crate) keep_no_data: bool,
     pub(crate) community_id: bool,
-    /// The format of an object that has no header line, where it is known.
+    /// The format of objects without a header line, beside the default one.
     pub(crate) format: Option<Format>,
 }
 
 impl ConvertSettings {
-    /// What these settings say; no format but what an object's own header says.
+    /// What these settings say.
     pub(crate) fn new(settings: &ShipSettings) -> Self {
         Self {
             index_prefix: settings.index_prefix.clone(),
             keep_no_data: settings.keep_no_data,
             community_id: settings.community_id,
-            format: None,
+            format: settings.format.clone(),
         }
     }
 }
@@ -98,7 +98,8 @@ pub(crate) fn convert(
         writer: DocumentWriter::new(settings.community_id),
         columns: Columns::default(),
         scratch: Vec::new(),
-        format: settings.format.clone(),
+        format: None,
+        configured: settings.format.as_ref(),
         line_number: 0,
         segment: Segment::new(producer, 0),
         taker,
@@ -119,6 +120,8 @@ struct Converter<'a, T> {
     columns: Columns,
     scratch: Vec<u8>,
     format: Option<Format>,
+    /// For an object without a header.
+    configured: Option<&'a Format>,
     /// Of the present line, from 1; header and blank lines count.
     line_number: u64,
     segment: Segment,
@@ -139,7 +142,7 @@ impl Stop {
             Self::Decode(error) => error.failure(),
             Self::Format(error) => {
                 let reason = match error {
-                    FormatError::Unknown { .. } => Reason::FormatUnknown,
+                    FormatError::Unknown { .. } | FormatError::NoNames => Reason::FormatUnknown,
                     FormatError::Repeated { .. } => Reason::FormatInvalid,
                 };
                 Failure::new(reason, error.to_string())
@@ -189,7 +192,7 @@ impl<T: Taker> Converter<'_, T> {
         }
         let format = match self.format.take() {
             Some(format) => format,
-            None => Format::without_header(line).map_err(Stop::Format)?,
+            None => Format::without_header(line, self.configured).map_err(Stop::Format)?,
         };
         self.record(&format, line);
         self.format = Some(format);
