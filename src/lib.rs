@@ -18,7 +18,7 @@
 //! | [`object`] | an object reference | a stream of bytes (the [`object::ObjectStore`] seam) |
 //! | [`decode`] | bytes | lines, inflated and bounded |
 //! | [`flow`] | a header and a line | a typed row (the field table lives here) |
-//! | [`enrich`] | a row | what it says between its lines |
+//! | [`enrich`] | a row | what follows from it: the community id |
 //! | [`document`] | a row | ECS JSON, document id, index name |
 //! | [`bulk`] | documents | bulk bodies, then one verdict per document (the [`bulk::BulkSink`] seam) |
 //! | [`elasticsearch`] | bulk bodies, templates | HTTP calls of the official client; `setup` |
@@ -27,6 +27,7 @@
 //! | [`dead_letter`] | a failed object | a DLQ message: its S3 event and the reason |
 //! | [`queue`] | messages | what SQS does with them (the [`queue::MessageQueue`] seam) |
 //! | [`message`] | a message batch | acknowledged, dead-lettered or failed messages |
+//! | [`deadline`] | the end of an invocation | how much of its time may be used |
 //! | [`lambda`] | Lambda's SQS event | a partial batch response |
 //! | [`aws`] | the seams | S3, SQS and Secrets Manager; the only home of the SDK's types |
 //! | [`telemetry`] | what happened | structured log lines |
