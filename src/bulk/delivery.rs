@@ -184,6 +184,10 @@ impl<S: BulkSink> Courier<S> {
             .iter()
             .map(|position| body.item_bytes(*position).len())
             .sum();
+        tracing::warn!(
+            num_bytes,
+            "Elasticsearch does not take a bulk body of this size (413); set FLOWSHIP_BULK_MAX_BYTES lower"
+        );
         self.limit.refuse(num_bytes);
         Step::Shrunk
     }

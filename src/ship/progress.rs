@@ -152,7 +152,8 @@ impl Progress {
             let detail = format!("{} of {} lines have an outcome", counts.accounted(), counts.lines);
             return Some(Failure::new(Reason::InternalError, detail));
         }
-        self.malformed_lines(read).or_else(|| self.refused_documents())
+        self.malformed_lines(read)
+            .or_else(|| self.refused_documents(read))
     }
 
     fn malformed_lines(&self, read: &ReadSummary) -> Option<Failure> {
@@ -168,13 +169,14 @@ impl Progress {
         Some(Failure::new(Reason::LineMalformed, detail))
     }
 
-    fn refused_documents(&self) -> Option<Failure> {
+    fn refused_documents(&self, read: &ReadSummary) -> Option<Failure> {
         // The first by line, whatever the order of the bodies.
         let first = self.verdicts.refused.iter().min_by_key(|refused| refused.token)?;
         let refusal = &first.refusal;
         let detail = format!(
-            "{} documents: line {}: {} {}: {}",
+            "{} of {} lines: line {}: {} {}: {}",
             self.verdicts.refused.len(),
+            read.lines,
             first.token,
             refusal.status,
             refusal.kind,

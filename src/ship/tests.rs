@@ -212,7 +212,7 @@ async fn bad_lines_and_refused_documents_fail_the_object_after_all_good_lines() 
         .collect();
     insta::assert_snapshot!(told.join("\n"), @"
     line.malformed: 1 of 11 lines: line 12 has 2 columns, the format has 14
-    bulk.rejected: 1 documents: line 7: 400 document_parsing_exception: scripted
+    bulk.rejected: 1 of 10 lines: line 7: 400 document_parsing_exception: scripted
     ");
     let counts: Vec<Counts> = report.objects.iter().map(|object| object.counts).collect();
     assert_eq!(
