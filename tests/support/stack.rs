@@ -119,7 +119,7 @@ impl OwnElasticsearch {
 
     /// The CA that signed the certificate of a node started with `--secure`.
     pub(crate) fn ca_file(&self) -> PathBuf {
-        self.state.join("node/tls/ca.crt")
+        self.state.join("ca.crt")
     }
 }
 
