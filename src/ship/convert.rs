@@ -157,7 +157,13 @@ impl<T: Taker> Converter<'_, T> {
         let mut lines = Lines::new(Inflated::open(reader).map_err(Stop::Decode)?);
         loop {
             match lines.next() {
-                Ok(Some(line)) => self.line(line)?,
+                Ok(Some(line)) => {
+                    if let Err(stop) = self.line(line) {
+                        // A header that cannot be used in the middle: the lines before it are good.
+                        self.hand_on(0)?;
+                        return Err(stop);
+                    }
+                }
                 Ok(None) => return self.hand_on(0),
                 Err(error) => {
                     // What was read before the damage is good: after a repair it is found again by its ids.

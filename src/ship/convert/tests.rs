@@ -114,6 +114,14 @@ fn without_a_header_only_the_default_format_is_taken() {
 }
 
 #[test]
+fn lines_before_a_header_that_cannot_be_used_are_handed_on() {
+    let text = format!("{HEADER}\n{GOOD}\n{GOOD}\nsrcaddr srcaddr\n{GOOD}\n");
+    let (summary, ndjson) = run(text.as_bytes(), &settings());
+    assert_eq!(summary.failure.unwrap().reason, Reason::FormatInvalid);
+    assert_eq!((summary.lines, ids(&ndjson).len()), (2, 2));
+}
+
+#[test]
 fn an_empty_object_and_a_header_alone_hold_no_lines() {
     for text in ["", "\n", HEADER] {
         assert_eq!(
