@@ -307,6 +307,13 @@ pub struct ShipSettings {
     pub keep_no_data: bool,
     /// The format of objects without a header line, beside the default one.
     pub format: Option<Format>,
+    /// What documents are enriched with.
+    pub enrich: EnrichSettings,
+}
+
+/// What documents are enriched with, and from what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrichSettings {
     /// Whether documents have a `network.community_id`.
     pub community_id: bool,
 }

@@ -1,10 +1,12 @@
 //! `shipper`: the Lambda function, packaged as `bootstrap`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use flowship::aws::{AwsContext, s3::S3Store, secrets, sqs::SqsQueue};
 use flowship::config::{self, ConfigError, Environment, ShipperSettings};
 use flowship::elasticsearch::client::{Client, ClientError};
+use flowship::enrich::Enrichment;
 use flowship::lambda;
 use flowship::message::Processor;
 use flowship::ship::Shipper;
@@ -32,7 +34,8 @@ async fn start(environment: &Environment) -> Result<(), StartError> {
     let read_secret = async |arn: &str| secrets::read(&aws, arn).await.map_err(|error| error.to_string());
     let client = Client::connect(&settings.elasticsearch, read_secret).await?;
     client.probe().await?;
-    let shipper = Shipper::new(S3Store::new(&aws), client, settings.ship);
+    let enrichment = Arc::new(Enrichment::new(&settings.ship.enrich));
+    let shipper = Shipper::new(S3Store::new(&aws), client, settings.ship, enrichment);
     let processor = Processor::new(
         shipper,
         SqsQueue::new(&aws, settings.dlq_url),

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, bail};
@@ -13,6 +14,7 @@ use clap::Args;
 use super::{exit, tell};
 use crate::bulk::Segment;
 use crate::config::{Environment, ShipSettings};
+use crate::enrich::Enrichment;
 use crate::flow::{Format, LineError};
 use crate::object::ObjectRef;
 use crate::ship::convert::{Closed, ConvertSettings, ReadSummary, Source, Taker, convert};
@@ -59,7 +61,9 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Result<ExitCode> {
-    let mut settings = ConvertSettings::new(&ShipSettings::read(environment)?);
+    let ship = ShipSettings::read(environment)?;
+    let enrichment = Arc::new(Enrichment::new(&ship.enrich));
+    let mut settings = ConvertSettings::new(&ship, enrichment);
     settings.keep_no_data |= arguments.keep_nodata;
     if let Some(text) = &arguments.format {
         settings.format = Some(Format::parse_configured(text).with_context(|| format!("--format `{text}`"))?);

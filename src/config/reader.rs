@@ -9,8 +9,8 @@ use url::Url;
 use crate::flow::Format;
 
 use super::{
-    ConfigError, Credentials, ElasticsearchSettings, Environment, Problem, SETTINGS, ShipSettings,
-    check_api_key,
+    ConfigError, Credentials, ElasticsearchSettings, EnrichSettings, Environment, Problem, SETTINGS,
+    ShipSettings, check_api_key,
 };
 
 pub(super) struct Reader<'a> {
@@ -94,6 +94,12 @@ impl<'a> Reader<'a> {
             bulk_timeout: Duration::from_millis(self.number("BULK_TIMEOUT_MS", 1000..=900_000)),
             keep_no_data: self.boolean("KEEP_NODATA"),
             format: self.format(),
+            enrich: self.enrich(),
+        }
+    }
+
+    fn enrich(&mut self) -> EnrichSettings {
+        EnrichSettings {
             community_id: self.boolean("COMMUNITY_ID"),
         }
     }

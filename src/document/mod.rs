@@ -13,9 +13,11 @@ pub use date::{IndexNames, SECONDS_PER_DAY};
 pub use fields::fields;
 pub use id::{DocumentId, ObjectHash};
 
+use std::sync::Arc;
+
 use percent_encoding::percent_decode;
 
-use crate::enrich::community_id;
+use crate::enrich::{Enrichment, community_id};
 use crate::flow::{Field, RawValue, Row, traffic_path};
 use date::Dates;
 use json::{close_object, is_plain, push_address, push_number, push_object, push_plain, push_string};
@@ -24,16 +26,16 @@ use rendered::{push_protocol, push_tcp_flags};
 /// Writes documents. Holds what repeats from record to record.
 #[derive(Debug)]
 pub struct DocumentWriter {
-    has_community_id: bool,
+    enrichment: Arc<Enrichment>,
     dates: Dates,
     decoded: Vec<u8>,
 }
 
 impl DocumentWriter {
-    /// A writer of documents with or without `network.community_id`, which takes a fifth of the store.
-    pub fn new(has_community_id: bool) -> Self {
+    /// A writer of documents with these enrichments.
+    pub fn new(enrichment: Arc<Enrichment>) -> Self {
         Self {
-            has_community_id,
+            enrichment,
             dates: Dates::default(),
             decoded: Vec::new(),
         }
@@ -105,7 +107,7 @@ impl DocumentWriter {
         let (Some(source), Some(destination), Some(protocol)) = (source, destination, protocol) else {
             return;
         };
-        if self.has_community_id {
+        if self.enrichment.community_id {
             let port = |field| row.number(field).and_then(|port| u16::try_from(port).ok());
             let ends = [
                 (source, port(Field::Srcport)),

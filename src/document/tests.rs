@@ -16,7 +16,10 @@ fn write(header: &str, line: &str, timestamp: u32, has_community_id: bool) -> Va
     let mut columns = Columns::default();
     let row = columns.parse(&format, line.as_bytes()).unwrap();
     let mut out = Vec::new();
-    DocumentWriter::new(has_community_id).write(&mut out, &row, timestamp);
+    let enrichment = Enrichment {
+        community_id: has_community_id,
+    };
+    DocumentWriter::new(Arc::new(enrichment)).write(&mut out, &row, timestamp);
     serde_json::from_slice(&out).unwrap()
 }
 

@@ -1,5 +1,7 @@
 //! Message outcomes in memory: who is acknowledged, who comes back, and what lies in the dead-letter queue.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::*;
@@ -19,7 +21,12 @@ struct World {
 impl World {
     fn new() -> Self {
         let (store, sink) = (MemoryStore::default(), MemorySink::default());
-        let shipper = Shipper::new(store.clone(), sink.clone(), ShipSettings::default());
+        let shipper = Shipper::new(
+            store.clone(),
+            sink.clone(),
+            ShipSettings::default(),
+            Arc::default(),
+        );
         let processor = Processor::new(shipper, MemoryQueue::new("dlq"), 5);
         Self {
             store,

@@ -1,11 +1,13 @@
 //! The lines of one object → segments of bulk items. Synchronous: runs on a blocking thread, or in a test.
 
 use std::io::BufRead;
+use std::sync::Arc;
 
 use crate::bulk::Segment;
 use crate::config::ShipSettings;
 use crate::decode::{DecodeError, Inflated, Line, Lines, MAX_LINE_BYTES};
 use crate::document::{DocumentId, DocumentWriter, IndexNames, ObjectHash};
+use crate::enrich::Enrichment;
 use crate::flow::{Columns, Dataset, Field, Format, FormatError, LineError, LogStatus, Row, is_header};
 use crate::object::ObjectRef;
 use crate::outcome::{Failure, Reason};
@@ -38,18 +40,18 @@ impl Source {
 pub(crate) struct ConvertSettings {
     pub(crate) index_prefix: String,
     pub(crate) keep_no_data: bool,
-    pub(crate) community_id: bool,
     /// The format of objects without a header line, beside the default one.
     pub(crate) format: Option<Format>,
+    pub(crate) enrichment: Arc<Enrichment>,
 }
 
 impl ConvertSettings {
     /// What these settings say.
-    pub(crate) fn new(settings: &ShipSettings) -> Self {
+    pub(crate) fn new(settings: &ShipSettings, enrichment: Arc<Enrichment>) -> Self {
         Self {
             index_prefix: settings.index_prefix.clone(),
             keep_no_data: settings.keep_no_data,
-            community_id: settings.community_id,
+            enrichment,
             format: settings.format.clone(),
         }
     }
@@ -95,7 +97,7 @@ pub(crate) fn convert(
         source,
         keep_no_data: settings.keep_no_data,
         names: Dataset::ALL.map(|dataset| IndexNames::new(&settings.index_prefix, dataset.name())),
-        writer: DocumentWriter::new(settings.community_id),
+        writer: DocumentWriter::new(Arc::clone(&settings.enrichment)),
         columns: Columns::default(),
         scratch: Vec::new(),
         format: None,

@@ -25,6 +25,7 @@ use crate::bulk::{Body, BulkSink, Packer, Segment};
 use crate::config::ShipSettings;
 use crate::deadline::Deadline;
 use crate::decode::ChunkReader;
+use crate::enrich::Enrichment;
 use crate::flow::LineError;
 use crate::object::{ObjectBody, ObjectRef, ObjectStore};
 use crate::outcome::{Failure, Reason};
@@ -47,16 +48,18 @@ const LINGER: Duration = Duration::from_millis(500);
 pub struct Shipper<S, B> {
     store: Arc<S>,
     courier: Arc<Courier<B>>,
+    convert: Arc<ConvertSettings>,
     settings: ShipSettings,
 }
 
 impl<S: ObjectStore, B: BulkSink> Shipper<S, B> {
-    /// Reads from `store`, delivers to `sink`.
-    pub fn new(store: S, sink: B, settings: ShipSettings) -> Self {
+    /// Reads from `store`, delivers to `sink` documents that are enriched so.
+    pub fn new(store: S, sink: B, settings: ShipSettings, enrichment: Arc<Enrichment>) -> Self {
         let courier = Courier::new(sink, settings.bulk_max_bytes, settings.bulk_timeout);
         Self {
             store: Arc::new(store),
             courier: Arc::new(courier),
+            convert: Arc::new(ConvertSettings::new(&settings, enrichment)),
             settings,
         }
     }
@@ -97,7 +100,7 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
                 number,
                 object: object.clone(),
                 store: Arc::clone(&shipper.store),
-                settings: ConvertSettings::new(&shipper.settings),
+                settings: Arc::clone(&shipper.convert),
                 segments: sender.clone(),
                 stop: Arc::clone(&stop),
             };
@@ -245,7 +248,7 @@ struct ObjectReader<S> {
     number: usize,
     object: ObjectRef,
     store: Arc<S>,
-    settings: ConvertSettings,
+    settings: Arc<ConvertSettings>,
     segments: mpsc::Sender<Segment>,
     stop: Arc<Vec<AtomicBool>>,
 }

@@ -53,7 +53,7 @@ impl World {
             bulk_max_bytes: 1 << 20,
             ..ShipSettings::default()
         };
-        let shipper = Shipper::new(store.clone(), sink.clone(), settings);
+        let shipper = Shipper::new(store.clone(), sink.clone(), settings, Arc::default());
         Self { store, sink, shipper }
     }
 

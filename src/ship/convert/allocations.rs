@@ -57,7 +57,7 @@ fn a_record_of_a_known_kind_allocates_nothing() {
         let format = Format::parse(lines.next().unwrap()).unwrap();
         let lines: Vec<&[u8]> = lines.collect();
 
-        let mut writer = DocumentWriter::new(true);
+        let mut writer = DocumentWriter::new(Arc::default());
         let mut columns = Columns::default();
         let mut names = IndexNames::new("flowlogs", format.dataset().name());
         let (mut scratch, mut out) = (Vec::new(), Vec::new());

@@ -16,8 +16,8 @@ fn settings() -> ConvertSettings {
     ConvertSettings {
         index_prefix: "flowlogs".into(),
         keep_no_data: false,
-        community_id: true,
         format: None,
+        enrichment: Arc::default(),
     }
 }
 
@@ -226,7 +226,7 @@ fn a_column_that_stands_twice_fails_the_object() {
 #[test]
 fn the_community_id_can_be_left_out() {
     let settings = ConvertSettings {
-        community_id: false,
+        enrichment: Arc::new(Enrichment { community_id: false }),
         ..settings()
     };
     let text = format!("{HEADER}\n{GOOD}\n");
