@@ -55,5 +55,6 @@ pub mod notification;
 pub mod object;
 pub mod outcome;
 pub mod queue;
+mod radix64;
 pub mod ship;
 pub mod telemetry;

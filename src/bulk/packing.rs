@@ -42,13 +42,13 @@ impl Segment {
 
     /// Appends one item. `document` is JSON without a line break; `token` comes back with the verdict. Index and id must
     /// need no escaping in JSON.
-    pub fn push(&mut self, index: &str, id: &str, token: u64, document: &[u8]) {
+    pub fn push(&mut self, index: &str, id: &[u8], token: u64, document: &[u8]) {
         let bytes = &mut self.bytes;
         bytes.reserve(index.len() + id.len() + document.len() + 64);
         bytes.extend_from_slice(br#"{"create":{"_index":""#);
         bytes.extend_from_slice(index.as_bytes());
         bytes.extend_from_slice(br#"","_id":""#);
-        bytes.extend_from_slice(id.as_bytes());
+        bytes.extend_from_slice(id);
         bytes.extend_from_slice(b"\"}}\n");
         bytes.extend_from_slice(document);
         bytes.push(b'\n');
@@ -234,7 +234,7 @@ mod tests {
     fn segment(producer: usize, sizes: &[usize], token: &mut u64) -> Segment {
         let mut segment = Segment::new(producer, 0);
         for size in sizes {
-            segment.push("i", "id", *token, &vec![b'x'; *size]);
+            segment.push("i", b"id", *token, &vec![b'x'; *size]);
             *token += 1;
         }
         segment
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn an_item_is_an_action_line_and_its_document() {
         let mut segment = Segment::new(0, 0);
-        segment.push("flowlogs-vpc-2026.11.20", "aW0", 3, b"{}");
+        segment.push("flowlogs-vpc-2026.11.20", b"aW0", 3, b"{}");
         let mut packer = Packer::new(1000);
         assert!(packer.push(segment).is_none());
         let body = packer.take().unwrap();

@@ -33,7 +33,7 @@ impl Default for Addresses {
 impl Addresses {
     /// Writes the member `ip`.
     #[inline(always)]
-    pub(super) fn put(&mut self, draft: &mut Draft, row: &Row<'_>, field: Field) {
+    pub(super) fn put(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, field: Field) {
         let (Some(address), Some(text)) = (row.address(field), row.text(field)) else {
             return;
         };

@@ -3,6 +3,8 @@
 use jiff::civil::Date;
 use jiff::{Span, ToSpan};
 
+use super::draft::Draft;
+
 /// Seconds of a UTC day; Unix time has no leap seconds.
 pub const SECONDS_PER_DAY: u32 = 86_400;
 
@@ -40,14 +42,14 @@ fn civil(day: u32) -> Date {
         .expect("2^32 seconds end in 2106")
 }
 
-/// A time as text: `2026-11-20T03:10:00Z`.
-pub(super) type TimeText = [u8; 20];
+/// Of a time as text: `2026-11-20T03:10:00Z`.
+const NUM_CHARS: usize = 20;
 
-/// Texts of times.
+/// Times as text.
 #[derive(Debug)]
 pub(super) struct Dates {
     /// The day's midnight.
-    days: DayCache<TimeText>,
+    days: DayCache<[u8; NUM_CHARS]>,
 }
 
 impl Default for Dates {
@@ -59,9 +61,9 @@ impl Default for Dates {
 }
 
 impl Dates {
-    /// The text of this moment.
-    #[inline]
-    pub(super) fn time(&mut self, seconds: u32) -> TimeText {
+    /// Appends the text of this moment.
+    #[inline(always)]
+    pub(super) fn put(&mut self, draft: &mut Draft<'_>, seconds: u32) {
         let midnight = self.days.get(seconds / SECONDS_PER_DAY, |date| {
             let text = date.strftime("%Y-%m-%dT00:00:00Z").to_string();
             *text
@@ -69,15 +71,21 @@ impl Dates {
                 .first_chunk()
                 .expect("years have four digits until 2106")
         });
-        let mut text = *midnight;
-        let second = seconds % SECONDS_PER_DAY;
-        for (position, value) in [(11, second / 3600), (14, second / 60 % 60), (17, second % 60)] {
-            // Two digits: every value is below 60.
-            text[position] += u8::try_from(value / 10).unwrap_or_default();
-            text[position + 1] += u8::try_from(value % 10).unwrap_or_default();
+        if let Some(room) = draft.room::<NUM_CHARS>() {
+            *room = *midnight;
+            let second = seconds % SECONDS_PER_DAY;
+            for (position, value) in [(11, second / 3600), (14, second / 60 % 60), (17, second % 60)] {
+                [room[position], room[position + 1]] = two_digits(value);
+            }
         }
-        text
+        draft.advance(NUM_CHARS);
     }
+}
+
+/// Of a number below 60.
+fn two_digits(number: u32) -> [u8; 2] {
+    let digit = |digit: u32| b'0' + u8::try_from(digit).unwrap_or_default();
+    [digit(number / 10), digit(number % 10)]
 }
 
 /// Index names by day: `{prefix}-{dataset}-2026.11.20`, UTC. ILM reads the day back from the name
@@ -112,8 +120,16 @@ mod tests {
     use jiff::Timestamp;
     use proptest::prelude::*;
 
+    fn text_of(dates: &mut Dates, seconds: u32) -> String {
+        let mut buffer = [0; 256];
+        let mut draft = Draft::new(&mut buffer);
+        dates.put(&mut draft, seconds);
+        assert!(draft.fits() && draft.len() == NUM_CHARS);
+        String::from_utf8(buffer[..NUM_CHARS].to_vec()).unwrap()
+    }
+
     fn time(seconds: u32) -> String {
-        String::from_utf8(Dates::default().time(seconds).to_vec()).unwrap()
+        text_of(&mut Dates::default(), seconds)
     }
 
     #[test]
@@ -133,7 +149,7 @@ mod tests {
             let mut dates = Dates::default();
             for seconds in all {
                 let expected = Timestamp::from_second(i64::from(seconds)).unwrap().to_string();
-                prop_assert_eq!(dates.time(seconds).to_vec(), expected.into_bytes());
+                prop_assert_eq!(text_of(&mut dates, seconds), expected);
             }
         }
     }

@@ -1,11 +1,12 @@
 //! A document being written, by hand, into a buffer that is used again for the next one. Pieces are copied in blocks
-//! of a known size wherever there is room, which is a few instructions where a copy of unknown length is a call.
+//! of a known size, which is a few instructions where a copy of unknown length is a call; how far the document has come
+//! stays in a register, because nothing that is called takes the address of a [`Draft`].
 //!
 //! Every member ends with a comma, which the end of its object turns into a brace. Correctness is held by tests that
-//! parse every document back. A `member` is a key as JSON writes it, with its colon: `"port":`; that of a string
-//! includes the opening quote: `"action":"`.
+//! parse every document back. A `member` is a key as JSON writes it, with its colon: `"port":`; that of a string may
+//! include the opening quote: `"action":"`.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::IpAddr;
 
 use super::json::is_plain;
@@ -14,33 +15,39 @@ use crate::flow::Text;
 /// Most texts of a record fit: addresses, names, the ids of AWS.
 const BLOCK_BYTES: usize = 32;
 
-/// Room that a document finds at first; there is always more.
-const INITIAL_BYTES: usize = 4 << 10;
+/// Largest block.
+pub(super) const MAX_BLOCK_BYTES: usize = 128;
 
-/// The document's bytes so far.
+/// The document's bytes so far. What does not fit is only counted: whoever began the document sees it by [`Draft::fits`]
+/// and begins again with a larger buffer.
 #[derive(Debug)]
-pub(super) struct Draft {
-    bytes: Vec<u8>,
+pub(super) struct Draft<'a> {
+    buffer: &'a mut [u8],
     length: usize,
 }
 
-impl Default for Draft {
-    fn default() -> Self {
-        Self {
-            bytes: vec![0; INITIAL_BYTES],
-            length: 0,
-        }
-    }
-}
-
-impl Draft {
-    /// Starts the next document.
-    pub(super) fn clear(&mut self) {
-        self.length = 0;
+impl<'a> Draft<'a> {
+    /// An empty document.
+    pub(super) fn new(buffer: &'a mut [u8]) -> Self {
+        Self { buffer, length: 0 }
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+    /// Bytes until now, whether there was room for them or not.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there was room for everything: a block that found none began less than its size before the end.
+    pub(super) fn fits(&self) -> bool {
+        self.length + MAX_BLOCK_BYTES <= self.buffer.len()
+    }
+
+    /// Takes back what was written after the first `length` bytes.
+    #[inline(always)]
+    pub(super) fn truncate(&mut self, length: usize) {
+        debug_assert!(length <= self.length);
+        self.length = length;
     }
 
     /// Appends a constant.
@@ -52,21 +59,34 @@ impl Draft {
     /// Appends the first `length` bytes of a block.
     #[inline(always)]
     pub(super) fn put_block<const N: usize>(&mut self, block: &[u8; N], length: usize) {
+        const { assert!(N <= MAX_BLOCK_BYTES) };
         debug_assert!(length <= N);
-        if self.bytes.len() < self.length + N {
-            self.grow(N);
+        if let Some(room) = self.room() {
+            *room = *block;
         }
-        self.bytes[self.length..self.length + N].copy_from_slice(block);
         self.length += length;
     }
 
+    /// The next `N` bytes, to be written to; part of the document when [`Draft::advance`] says so.
+    #[inline(always)]
+    pub(super) fn room<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+        self.buffer
+            .get_mut(self.length..)
+            .and_then(|rest| rest.first_chunk_mut())
+    }
+
+    /// Takes over `num_bytes` of the room.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, num_bytes: usize) {
+        self.length += num_bytes;
+    }
+
     /// Appends bytes of any number.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put_bytes(&mut self, bytes: &[u8]) {
-        if self.bytes.len() < self.length + bytes.len() {
-            self.grow(bytes.len());
+        if let Some(room) = self.buffer.get_mut(self.length..self.length + bytes.len()) {
+            room.copy_from_slice(bytes);
         }
-        self.bytes[self.length..self.length + bytes.len()].copy_from_slice(bytes);
         self.length += bytes.len();
     }
 
@@ -80,23 +100,27 @@ impl Draft {
         }
     }
 
-    #[cold]
-    fn grow(&mut self, num_bytes: usize) {
-        let wanted = (self.length + num_bytes).max(2 * self.bytes.len());
-        self.bytes.resize(wanted, 0);
+    /// Appends what `write` writes; for what is rare.
+    #[inline(always)]
+    fn put_written(&mut self, write: impl FnOnce(&mut Cursor<'_>) -> io::Result<()>) {
+        let mut cursor = Cursor {
+            buffer: self.buffer.get_mut(self.length..).unwrap_or_default(),
+            length: 0,
+        };
+        write(&mut cursor).expect("writing to memory does not fail");
+        self.length += cursor.length;
     }
 
     /// The value of a string member, any bytes, and its end. Bytes that are not UTF-8 become the replacement character:
     /// JSON has no other way to hold them.
+    #[inline(always)]
     pub(super) fn put_string(&mut self, value: &[u8]) {
         if is_plain(value) && !value.contains(&b'\t') {
             self.put(b"\"");
             self.put_bytes(value);
             self.put(b"\",");
         } else {
-            let text = String::from_utf8_lossy(value);
-            serde_json::to_writer(&mut *self, &text).expect("a string is written to memory");
-            self.put(b",");
+            self.put_written(|cursor| write_escaped(cursor, value));
         }
     }
 
@@ -104,7 +128,7 @@ impl Draft {
     #[inline(always)]
     pub(super) fn put_number(&mut self, number: u64, digits: Text<'_>) {
         if digits.block::<1>() == b"0" && digits.len() > 1 {
-            self.put_bytes(itoa::Buffer::new().format(number).as_bytes());
+            self.put_written(|cursor| write!(cursor, "{number}"));
         } else {
             self.put_text(digits);
         }
@@ -112,14 +136,12 @@ impl Draft {
     }
 
     /// The value of an address member, canonical (IPv6: RFC 5952), and its end.
+    #[inline(always)]
     pub(super) fn put_address(&mut self, address: IpAddr, text: Text<'_>) {
         match address {
             // There is one way only to write an IPv4 address.
             IpAddr::V4(_) => self.put_text(text),
-            IpAddr::V6(address) => {
-                io::Write::write_fmt(self, format_args!("{address}"))
-                    .expect("writing to memory does not fail");
-            }
+            IpAddr::V6(address) => self.put_written(|cursor| write!(cursor, "{address}")),
         }
         self.put(b"\",");
     }
@@ -142,24 +164,31 @@ impl Draft {
     /// Ends an object that has members.
     #[inline(always)]
     pub(super) fn close_object(&mut self) {
-        debug_assert_eq!(self.as_bytes().last(), Some(&b','));
-        self.bytes[self.length - 1] = b'}';
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.length
-    }
-
-    /// Takes back what was written after the first `length` bytes.
-    pub(super) fn truncate(&mut self, length: usize) {
-        debug_assert!(length <= self.length);
-        self.length = length;
+        if let Some(comma) = self.buffer.get_mut(self.length - 1) {
+            debug_assert_eq!(*comma, b',');
+            *comma = b'}';
+        }
     }
 }
 
-impl io::Write for Draft {
+#[cold]
+fn write_escaped(cursor: &mut Cursor<'_>, value: &[u8]) -> io::Result<()> {
+    serde_json::to_writer(&mut *cursor, &String::from_utf8_lossy(value))?;
+    cursor.write_all(b",")
+}
+
+/// Writes what fits and counts all.
+struct Cursor<'a> {
+    buffer: &'a mut [u8],
+    length: usize,
+}
+
+impl Write for Cursor<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.put_bytes(bytes);
+        if let Some(room) = self.buffer.get_mut(self.length..self.length + bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+        self.length += bytes.len();
         Ok(bytes.len())
     }
 

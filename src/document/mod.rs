@@ -19,66 +19,93 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode;
 
-use crate::enrich::{Enrichment, community_id};
+use crate::enrich::{CommunityIds, Enrichment};
 use crate::flow::{Field, RawValue, Row, traffic_path};
 use addresses::Addresses;
 use date::Dates;
-use draft::Draft;
+use draft::{Draft, MAX_BLOCK_BYTES};
 use json::is_plain;
 use rendered::{put_protocol, put_tcp_flags};
+
+/// The buffer for a document at first: all but the documents of records with long tags fit.
+const INITIAL_BYTES: usize = 8 << 10;
 
 /// Writes documents. Holds what repeats from record to record.
 #[derive(Debug)]
 pub struct DocumentWriter {
-    enrichment: Arc<Enrichment>,
-    dates: Dates,
-    addresses: Addresses,
-    draft: Draft,
-    decoded: Vec<u8>,
+    parts: Parts,
+    buffer: Vec<u8>,
 }
 
 impl DocumentWriter {
     /// A writer of documents with these enrichments.
     pub fn new(enrichment: Arc<Enrichment>) -> Self {
-        Self {
+        let parts = Parts {
             enrichment,
+            community_ids: CommunityIds::default(),
             dates: Dates::default(),
             addresses: Addresses::default(),
-            draft: Draft::default(),
             decoded: Vec::new(),
+        };
+        Self {
+            parts,
+            buffer: vec![0; INITIAL_BYTES],
         }
     }
 
     /// The document of one row as JSON. `timestamp` is what `@timestamp` says, Unix seconds.
     pub fn write(&mut self, row: &Row<'_>, timestamp: u32) -> &[u8] {
-        let texts = Texts::of(row);
-        self.draft.clear();
-        self.draft.put(br#"{"@timestamp":""#);
-        self.draft.put(&self.dates.time(timestamp));
-        self.draft.put(br#"","ecs":{"version":"8.11.0"},"#);
-        self.write_event(row, texts);
-        write_cloud(&mut self.draft, texts);
-        self.write_ends(row);
-        self.write_network(row, texts);
-        write_workload(&mut self.draft, texts);
-        self.write_raw(row, texts);
-        if let Some(path) = row.bytes(Field::TrafficPath).and_then(traffic_path) {
-            self.draft.put(br#""flowship":{"path":""#);
-            self.draft.put_bytes(path.as_bytes());
-            self.draft.put(br#""},"#);
+        loop {
+            let mut draft = Draft::new(&mut self.buffer);
+            self.parts.write(&mut draft, row, timestamp);
+            let (fits, length) = (draft.fits(), draft.len());
+            if fits {
+                return &self.buffer[..length];
+            }
+            self.buffer.resize(2 * (length + MAX_BLOCK_BYTES), 0);
         }
-        self.draft.close_object();
-        self.draft.as_bytes()
+    }
+}
+
+/// Everything but the buffer.
+#[derive(Debug)]
+struct Parts {
+    enrichment: Arc<Enrichment>,
+    community_ids: CommunityIds,
+    dates: Dates,
+    addresses: Addresses,
+    decoded: Vec<u8>,
+}
+
+impl Parts {
+    #[inline(always)]
+    fn write(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, timestamp: u32) {
+        let texts = Texts::of(row);
+        draft.put(br#"{"@timestamp":""#);
+        self.dates.put(draft, timestamp);
+        draft.put(br#"","ecs":{"version":"8.11.0"},"#);
+        self.write_event(draft, row, texts);
+        write_cloud(draft, texts);
+        self.write_ends(draft, row);
+        self.write_network(draft, row, texts);
+        write_workload(draft, texts);
+        self.write_raw(draft, row, texts);
+        if let Some(path) = row.bytes(Field::TrafficPath).and_then(traffic_path) {
+            draft.put(br#""flowship":{"path":""#);
+            draft.put_bytes(path.as_bytes());
+            draft.put(br#""},"#);
+        }
+        draft.close_object();
     }
 
-    fn write_event(&mut self, row: &Row<'_>, texts: Texts<'_, '_>) {
-        let draft = &mut self.draft;
+    #[inline(always)]
+    fn write_event(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, texts: Texts<'_, '_>) {
         draft.put(br#""event":{"kind":"event","category":["network"],"type":["connection""#);
-        match row.bytes(Field::Action) {
-            Some(b"ACCEPT") => {
+        match row.text(Field::Action) {
+            Some(action) if action.is(b"ACCEPT") => {
                 draft.put(br#","allowed"],"outcome":"success","dataset":"aws.vpcflow","action":"ACCEPT","#);
             }
-            Some(b"REJECT") => {
+            Some(action) if action.is(b"REJECT") => {
                 draft.put(br#","denied"],"outcome":"failure","dataset":"aws.vpcflow","action":"REJECT","#);
             }
             _ => {
@@ -89,7 +116,7 @@ impl DocumentWriter {
         texts.put(draft, br#""reason":"#, Field::RejectReason);
         if let Some(start) = row.time(Field::Start) {
             draft.put(br#""start":""#);
-            draft.put(&self.dates.time(start));
+            self.dates.put(draft, start);
             draft.put(b"\",");
             if let Some(seconds) = row.time(Field::End).and_then(|end| end.checked_sub(start)) {
                 // Nanoseconds: nine more zeros, unless it is none at all.
@@ -104,8 +131,9 @@ impl DocumentWriter {
     }
 
     /// Bytes and packets are those of the sending side: a record covers one direction.
-    fn write_ends(&mut self, row: &Row<'_>) {
-        let Self { draft, addresses, .. } = self;
+    #[inline(always)]
+    fn write_ends(&mut self, draft: &mut Draft<'_>, row: &Row<'_>) {
+        let addresses = &mut self.addresses;
         draft.object(br#""source":{"#, |draft| {
             addresses.put(draft, row, Field::Srcaddr);
             put_number(draft, br#""port":"#, row, Field::Srcport);
@@ -118,11 +146,17 @@ impl DocumentWriter {
         });
     }
 
-    fn write_network(&mut self, row: &Row<'_>, texts: Texts<'_, '_>) {
+    #[inline(always)]
+    fn write_network(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, texts: Texts<'_, '_>) {
         let (source, destination) = (row.address(Field::Srcaddr), row.address(Field::Dstaddr));
         let protocol = row.number(Field::Protocol);
-        let has_community_id = self.enrichment.community_id;
-        self.draft.object(br#""network":{"#, |draft| {
+        let Self {
+            enrichment,
+            community_ids,
+            ..
+        } = self;
+        let has_community_id = enrichment.community_id;
+        draft.object(br#""network":{"#, |draft| {
             let is_ipv4 = source.or(destination).map(|address| address.is_ipv4());
             let is_ipv4 = is_ipv4.or_else(|| match row.bytes(Field::Type) {
                 Some(b"IPv4") => Some(true),
@@ -148,10 +182,10 @@ impl DocumentWriter {
                     (destination, port(Field::Dstport)),
                 ];
                 let protocol = u8::try_from(protocol).ok();
-                let id = protocol.and_then(|protocol| community_id(protocol, ends[0], ends[1]));
+                let id = protocol.and_then(|protocol| community_ids.get(protocol, ends[0], ends[1]));
                 if let Some(id) = id {
                     draft.put(br#""community_id":""#);
-                    draft.put(id.as_bytes());
+                    draft.put(&id.to_text());
                     draft.put(b"\",");
                 }
             }
@@ -159,8 +193,9 @@ impl DocumentWriter {
     }
 
     /// The fields of AWS that ECS has no name for, and the columns that nobody knows.
-    fn write_raw(&mut self, row: &Row<'_>, texts: Texts<'_, '_>) {
-        let Self { draft, decoded, .. } = self;
+    #[inline(always)]
+    fn write_raw(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, texts: Texts<'_, '_>) {
+        let decoded = &mut self.decoded;
         let before = draft.len();
         draft.put(br#""aws":{"vpcflow":{"#);
         let start = draft.len();
@@ -229,7 +264,7 @@ impl<'r, 'a> Texts<'r, 'a> {
     }
 
     #[inline(always)]
-    fn put<const N: usize>(self, draft: &mut Draft, member: &[u8; N], field: Field) {
+    fn put<const N: usize>(self, draft: &mut Draft<'_>, member: &[u8; N], field: Field) {
         let Some(text) = self.row.text(field) else {
             return;
         };
@@ -244,7 +279,8 @@ impl<'r, 'a> Texts<'r, 'a> {
     }
 }
 
-fn write_cloud(draft: &mut Draft, texts: Texts<'_, '_>) {
+#[inline(always)]
+fn write_cloud(draft: &mut Draft<'_>, texts: Texts<'_, '_>) {
     draft.put(br#""cloud":{"provider":"aws","#);
     draft.object(br#""account":{"#, |draft| {
         texts.put(draft, br#""id":"#, Field::AccountId);
@@ -259,7 +295,7 @@ fn write_cloud(draft: &mut Draft, texts: Texts<'_, '_>) {
 }
 
 #[inline(always)]
-fn put_number<const N: usize>(draft: &mut Draft, member: &[u8; N], row: &Row<'_>, field: Field) {
+fn put_number<const N: usize>(draft: &mut Draft<'_>, member: &[u8; N], row: &Row<'_>, field: Field) {
     if let (Some(number), Some(digits)) = (row.number(field), row.text(field)) {
         draft.put(member);
         draft.put_number(number, digits);
@@ -267,8 +303,9 @@ fn put_number<const N: usize>(draft: &mut Draft, member: &[u8; N], row: &Row<'_>
 }
 
 /// An address, where it is another one than that of `other`.
+#[inline(always)]
 fn put_differing<const N: usize>(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     member: &[u8; N],
     row: &Row<'_>,
     field: Field,
@@ -283,7 +320,8 @@ fn put_differing<const N: usize>(
 }
 
 /// The ECS task that the traffic belongs to. (Elastic's ECS is the schema, Amazon's the container service.)
-fn write_workload(draft: &mut Draft, texts: Texts<'_, '_>) {
+#[inline(always)]
+fn write_workload(draft: &mut Draft<'_>, texts: Texts<'_, '_>) {
     draft.object(br#""orchestrator":{"#, |draft| {
         let before = draft.len();
         draft.object(br#""cluster":{"#, |draft| {

@@ -56,13 +56,15 @@ static FLAG_NAMES: LazyLock<[Rendered; 256]> = LazyLock::new(|| {
 });
 
 /// `iana_number` and `transport`.
-pub(super) fn put_protocol(draft: &mut Draft, protocol: u64) {
+#[inline(always)]
+pub(super) fn put_protocol(draft: &mut Draft<'_>, protocol: u64) {
     let rendered = &PROTOCOLS[usize::try_from(protocol).unwrap_or_default() % PROTOCOLS.len()];
     draft.put_block(&rendered.bytes, rendered.length);
 }
 
 /// `tcp_flags` and, unless none is known, `tcp_flags_array`.
-pub(super) fn put_tcp_flags(draft: &mut Draft, flags: u64) {
+#[inline(always)]
+pub(super) fn put_tcp_flags(draft: &mut Draft<'_>, flags: u64) {
     draft.put(br#""tcp_flags":""#);
     draft.put_bytes(itoa::Buffer::new().format(flags).as_bytes());
     draft.put(b"\",");

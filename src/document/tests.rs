@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::enrich::community_id;
 use crate::flow::{Columns, Dataset, FIELDS as FLOW_FIELDS, FieldSpec, Format, Kind, transport_name};
 
 const DEFAULT: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";

@@ -5,7 +5,7 @@ mod community_id;
 
 use crate::config::EnrichSettings;
 
-pub use community_id::{CommunityId, community_id};
+pub use community_id::{CommunityId, CommunityIds, community_id};
 
 /// What documents are enriched with. Made once at start, shared by everything that writes documents.
 #[derive(Debug)]

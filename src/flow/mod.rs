@@ -7,6 +7,7 @@
 
 mod field;
 mod format;
+mod matches;
 mod protocol;
 mod row;
 mod text;

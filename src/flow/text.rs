@@ -13,6 +13,7 @@ pub struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// The text `padded[from..to]`; at least [`PADDING`] bytes follow.
+    #[inline(always)]
     pub(super) fn new(padded: &'a [u8], from: usize, to: usize) -> Self {
         debug_assert!(from <= to && to + PADDING <= padded.len());
         Self {
@@ -33,30 +34,42 @@ impl<'a> Text<'a> {
     }
 
     /// `N` bytes from the beginning of the text, at most [`PADDING`]; those after its end mean nothing.
+    #[inline(always)]
     pub fn block<const N: usize>(&self) -> &'a [u8; N] {
         const { assert!(N <= PADDING) };
         self.padded.first_chunk().expect("texts are padded")
     }
 
+    /// Whether the text is this word of at most eight letters.
+    #[inline(always)]
+    pub fn is<const N: usize>(&self, word: &[u8; N]) -> bool {
+        const { assert!(N <= 8) };
+        self.length == N && self.block::<N>() == word
+    }
+
     /// Eight bytes from this position in the text on.
+    #[inline(always)]
     pub(super) fn word_at(&self, position: usize) -> u64 {
         let bytes = self.padded[position..].first_chunk().expect("texts are padded");
         u64::from_le_bytes(*bytes)
     }
 }
 
-/// The highest bit of every byte of `word` that is `byte`.
-pub(super) const fn matches(word: u64, byte: u8) -> u64 {
-    const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let differing = word ^ u64::from_ne_bytes([byte; 8]);
-    // No carry leaves a byte: its sum is at most 0xfe.
-    !(((differing & LOW_BITS) + LOW_BITS) | differing | LOW_BITS)
+impl PartialEq for Text<'_> {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        // Compared in two words, as long as they reach: a comparison of unknown length is a call.
+        let words = |text: &Self| {
+            let block: u128 = u128::from_le_bytes(*text.block());
+            block << (8 * (16 - self.length.min(16)))
+        };
+        self.length == other.length
+            && words(self) == words(other)
+            && (self.length <= 16 || self.as_bytes() == other.as_bytes())
+    }
 }
 
-/// The highest bits of eight bytes as one byte, the first byte's lowest.
-pub(super) const fn gather(high_bits: u64) -> u64 {
-    (high_bits >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-}
+impl Eq for Text<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -65,13 +78,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bits_stand_where_the_bytes_are(bytes in any::<[u8; 8]>(), picked in 0_usize..8) {
-            let byte = bytes[picked];
-            let found = gather(matches(u64::from_le_bytes(bytes), byte));
-            for (position, other) in bytes.iter().enumerate() {
-                prop_assert_eq!(found >> position & 1 == 1, *other == byte);
-            }
-            prop_assert!(found < 256);
+        fn texts_are_equal_when_their_bytes_are(a in "[ab]{1,40}", b in "[ab]{1,40}") {
+            let padded = |text: &str| format!("{text}{}", "x".repeat(PADDING)).into_bytes();
+            let (padded_a, padded_b) = (padded(&a), padded(&b));
+            let text_a = Text::new(&padded_a, 0, a.len());
+            prop_assert_eq!(text_a == Text::new(&padded_b, 0, b.len()), a == b);
+            let longer = padded(&format!("{a}{b}"));
+            prop_assert!(text_a == Text::new(&longer, 0, a.len()));
         }
     }
 }

@@ -2,22 +2,29 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::text::{Text, gather, matches};
+use super::matches::matches;
+use super::text::Text;
 
 /// A larger number cannot be seconds of this century: SKIPDATA records with milliseconds occur.
 const MAX_SECONDS: u64 = i32::MAX as u64;
 
 /// An address of either family.
+#[inline(always)]
 pub(super) fn address(text: Text<'_>) -> Option<IpAddr> {
-    if let Some(address) = ipv4(text) {
-        return Some(IpAddr::V4(address));
+    match ipv4(text) {
+        Some(address) => Some(IpAddr::V4(address)),
+        None => ipv6(text.as_bytes()).map(IpAddr::V6),
     }
-    let text = std::str::from_utf8(text.as_bytes()).ok()?;
-    text.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+}
+
+#[inline(never)]
+fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// Four numbers up to 255 without leading zeros, separated by dots: what the standard library takes. Where the dots are
 /// is found first, so that nothing branches on the lengths of the numbers, which are never the same.
+#[inline(always)]
 fn ipv4(text: Text<'_>) -> Option<Ipv4Addr> {
     const SHORTEST: usize = "0.0.0.0".len();
     const LONGEST: usize = "255.255.255.255".len();
@@ -25,8 +32,7 @@ fn ipv4(text: Text<'_>) -> Option<Ipv4Addr> {
     if !(SHORTEST..=LONGEST).contains(&length) {
         return None;
     }
-    let dots = |position| gather(matches(text.word_at(position), b'.'));
-    let mut dots = (dots(0) | dots(8) << 8) & ((1 << length) - 1);
+    let mut dots = matches(text.block(), b'.') & ((1 << length) - 1);
     if dots.count_ones() != 3 {
         return None;
     }
@@ -36,15 +42,15 @@ fn ipv4(text: Text<'_>) -> Option<Ipv4Addr> {
         dot
     };
     let (first, second, third) = (next_dot(), next_dot(), next_dot());
-    Some(Ipv4Addr::new(
-        octet(text, 0, first)?,
-        octet(text, first + 1, second)?,
-        octet(text, second + 1, third)?,
-        octet(text, third + 1, length)?,
-    ))
+    let bits = octet(text, 0, first)? << 24
+        | octet(text, first + 1, second)? << 16
+        | octet(text, second + 1, third)? << 8
+        | octet(text, third + 1, length)?;
+    Some(Ipv4Addr::from_bits(bits))
 }
 
-fn octet(text: Text<'_>, from: usize, to: usize) -> Option<u8> {
+#[inline(always)]
+fn octet(text: Text<'_>, from: usize, to: usize) -> Option<u32> {
     let num_digits = to - from;
     if !(1..=3).contains(&num_digits) {
         return None;
@@ -55,10 +61,11 @@ fn octet(text: Text<'_>, from: usize, to: usize) -> Option<u8> {
     if has_leading_zero {
         return None;
     }
-    u8::try_from(value).ok()
+    u32::try_from(value).ok().filter(|value| *value <= 255)
 }
 
 /// A Unix time in seconds, or in milliseconds where the number is too large for seconds.
+#[inline(always)]
 pub(super) fn seconds(text: Text<'_>) -> Option<u64> {
     let number = number(text)?;
     let seconds = if number > MAX_SECONDS {
@@ -70,6 +77,7 @@ pub(super) fn seconds(text: Text<'_>) -> Option<u64> {
 }
 
 /// Plain decimal digits and nothing else: no sign, no `0x`.
+#[inline(always)]
 pub(super) fn number(text: Text<'_>) -> Option<u64> {
     match text.len() {
         length @ 1..=8 => digits(text.word_at(0), length).map(eight_digits),
@@ -83,6 +91,7 @@ pub(super) fn number(text: Text<'_>) -> Option<u64> {
 }
 
 /// The values of the first `num_digits` (1 to 8) bytes, which must be digits, in the upper bytes of a word, zeros below.
+#[inline(always)]
 fn digits(word: u64, num_digits: usize) -> Option<u64> {
     let values = (word ^ u64::from_ne_bytes([b'0'; 8])) << (64 - 8 * num_digits);
     // A value above 9 gets the highest bit of its byte.
@@ -100,6 +109,7 @@ fn eight_digits(digits: u64) -> u64 {
     first.wrapping_add(second) >> 32
 }
 
+#[inline(never)]
 fn long_number(text: &[u8]) -> Option<u64> {
     text.iter()
         .try_fold(0_u64, |number, byte| {

@@ -233,7 +233,8 @@ impl<T: Taker> Converter<'_, T> {
         let id = DocumentId::new(self.source.hash, timestamp, ordinal, line, &mut self.scratch);
         let index = self.names[format.dataset() as usize].at(timestamp);
         let document = self.writer.write(&row, timestamp);
-        self.segment.push(index, id.as_str(), self.line_number, document);
+        self.segment
+            .push(index, &id.to_text(), self.line_number, document);
     }
 
     fn malformed(&mut self, error: LineError) {
