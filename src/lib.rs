@@ -16,6 +16,7 @@
 //! | [`config`] | environment | settings, or all their problems at once |
 //! | [`notification`] | a message body | object references, each with its S3 event record |
 //! | [`object`] | an object reference | a stream of bytes (the [`object::ObjectStore`] seam) |
+//! | [`fetch`] | where files lie that settings name | open files |
 //! | [`decode`] | bytes | lines, inflated and bounded |
 //! | [`flow`] | a header and a line | a typed row (the field table lives here) |
 //! | [`enrich`] | a row | what follows from it: the community id |
@@ -48,6 +49,7 @@ pub mod decode;
 pub mod document;
 pub mod elasticsearch;
 pub mod enrich;
+pub mod fetch;
 pub mod flow;
 pub mod lambda;
 pub mod message;

@@ -3,7 +3,9 @@
 
 mod community_id;
 
-use crate::config::EnrichSettings;
+use crate::config::{ConfigError, EnrichSettings};
+use crate::fetch::fetch;
+use crate::object::ObjectStore;
 
 pub use community_id::{CommunityId, community_id};
 
@@ -15,11 +17,28 @@ pub struct Enrichment {
 }
 
 impl Enrichment {
-    /// Makes ready what these settings name.
-    pub fn new(settings: &EnrichSettings) -> Self {
-        Self {
-            community_id: settings.community_id,
+    /// Makes ready what these settings name, or tells everything that cannot be used. `connect` is called if a file
+    /// lies in S3.
+    pub async fn open<S: ObjectStore>(
+        settings: &EnrichSettings,
+        connect: impl AsyncFnOnce() -> S,
+    ) -> Result<Self, ConfigError> {
+        let fetched = fetch(
+            [
+                ("GEO_CITY_DB", &settings.geo_city_db),
+                ("GEO_ASN_DB", &settings.geo_asn_db),
+            ],
+            connect,
+        )
+        .await;
+        if !fetched.problems.is_empty() {
+            return Err(ConfigError {
+                problems: fetched.problems,
+            });
         }
+        Ok(Self {
+            community_id: settings.community_id,
+        })
     }
 }
 
