@@ -7,6 +7,7 @@ mod date;
 mod fields;
 mod id;
 mod json;
+mod place;
 mod rendered;
 
 pub use date::{IndexNames, SECONDS_PER_DAY};
@@ -21,6 +22,7 @@ use crate::enrich::{Enrichment, community_id};
 use crate::flow::{Field, RawValue, Row, traffic_path};
 use date::Dates;
 use json::{close_object, is_plain, push_address, push_number, push_object, push_plain, push_string};
+use place::push_place;
 use rendered::{push_protocol, push_tcp_flags};
 
 /// Writes documents. Holds what repeats from record to record.
@@ -49,7 +51,7 @@ impl DocumentWriter {
         out.extend_from_slice(br#"","ecs":{"version":"8.11.0"},"#);
         self.write_event(out, row, texts);
         write_cloud(out, texts);
-        write_ends(out, row);
+        self.write_ends(out, row);
         push_object(out, br#""network":{"#, |out| self.write_network(out, row, texts));
         write_workload(out, texts);
         push_object(out, br#""aws":{"#, |out| {
@@ -82,6 +84,28 @@ impl DocumentWriter {
         }
         close_object(out);
         out.push(b',');
+    }
+
+    /// Bytes and packets are those of the sending side: a record covers one direction.
+    fn write_ends(&self, out: &mut Vec<u8>, row: &Row<'_>) {
+        push_object(out, br#""source":{"#, |out| {
+            write_address(out, br#""ip":"#, row, Field::Srcaddr);
+            self.write_place(out, row, Field::Srcaddr);
+            write_number(out, br#""port":"#, row, Field::Srcport);
+            write_number(out, br#""bytes":"#, row, Field::Bytes);
+            write_number(out, br#""packets":"#, row, Field::Packets);
+        });
+        push_object(out, br#""destination":{"#, |out| {
+            write_address(out, br#""ip":"#, row, Field::Dstaddr);
+            self.write_place(out, row, Field::Dstaddr);
+            write_number(out, br#""port":"#, row, Field::Dstport);
+        });
+    }
+
+    fn write_place(&self, out: &mut Vec<u8>, row: &Row<'_>, field: Field) {
+        if let (Some(geo), Some(address)) = (&self.enrichment.geo, row.address(field)) {
+            push_place(out, &geo.lookup(address));
+        }
     }
 
     fn write_network(&self, out: &mut Vec<u8>, row: &Row<'_>, texts: Texts<'_, '_>) {
@@ -195,20 +219,6 @@ fn write_cloud(out: &mut Vec<u8>, texts: Texts<'_, '_>) {
     });
     close_object(out);
     out.push(b',');
-}
-
-/// Bytes and packets are those of the sending side: a record covers one direction.
-fn write_ends(out: &mut Vec<u8>, row: &Row<'_>) {
-    push_object(out, br#""source":{"#, |out| {
-        write_address(out, br#""ip":"#, row, Field::Srcaddr);
-        write_number(out, br#""port":"#, row, Field::Srcport);
-        write_number(out, br#""bytes":"#, row, Field::Bytes);
-        write_number(out, br#""packets":"#, row, Field::Packets);
-    });
-    push_object(out, br#""destination":{"#, |out| {
-        write_address(out, br#""ip":"#, row, Field::Dstaddr);
-        write_number(out, br#""port":"#, row, Field::Dstport);
-    });
 }
 
 fn write_address(out: &mut Vec<u8>, member: &[u8], row: &Row<'_>, field: Field) {
