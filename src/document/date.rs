@@ -9,26 +9,26 @@ pub const SECONDS_PER_DAY: u32 = 86_400;
 /// Records around midnight alternate between two days, and late ones add a few more.
 const NUM_SLOTS: usize = 8;
 
-/// The texts of days, by day modulo the number of slots.
+/// What is made of a day, by day modulo the number of slots.
 #[derive(Debug)]
-struct DayCache {
-    slots: [Option<(u32, String)>; NUM_SLOTS],
+struct DayCache<T> {
+    slots: [Option<(u32, T)>; NUM_SLOTS],
 }
 
-impl DayCache {
+impl<T> DayCache<T> {
     const fn new() -> Self {
         Self {
             slots: [const { None }; NUM_SLOTS],
         }
     }
 
-    fn get(&mut self, day: u32, make: impl FnOnce(Date) -> String) -> &str {
+    fn get(&mut self, day: u32, make: impl FnOnce(Date) -> T) -> &T {
         let slot = &mut self.slots[day as usize % NUM_SLOTS];
         if slot.as_ref().is_none_or(|(kept, _)| *kept != day) {
             *slot = Some((day, make(civil(day))));
         }
         slot.as_ref()
-            .map(|(_, text)| text.as_str())
+            .map(|(_, made)| made)
             .expect("the slot was just filled")
     }
 }
@@ -40,10 +40,14 @@ fn civil(day: u32) -> Date {
         .expect("2^32 seconds end in 2106")
 }
 
-/// Times as text: `2026-11-20T03:10:00Z`.
+/// A time as text: `2026-11-20T03:10:00Z`.
+pub(super) type TimeText = [u8; 20];
+
+/// Texts of times.
 #[derive(Debug)]
 pub(super) struct Dates {
-    days: DayCache,
+    /// The day's midnight.
+    days: DayCache<TimeText>,
 }
 
 impl Default for Dates {
@@ -55,19 +59,24 @@ impl Default for Dates {
 }
 
 impl Dates {
-    pub(super) fn push_time(&mut self, out: &mut Vec<u8>, seconds: u32) {
-        let day = self.days.get(seconds / SECONDS_PER_DAY, |date| {
-            date.strftime("%Y-%m-%d").to_string()
+    /// The text of this moment.
+    #[inline]
+    pub(super) fn time(&mut self, seconds: u32) -> TimeText {
+        let midnight = self.days.get(seconds / SECONDS_PER_DAY, |date| {
+            let text = date.strftime("%Y-%m-%dT00:00:00Z").to_string();
+            *text
+                .as_bytes()
+                .first_chunk()
+                .expect("years have four digits until 2106")
         });
-        out.extend_from_slice(day.as_bytes());
+        let mut text = *midnight;
         let second = seconds % SECONDS_PER_DAY;
-        let mut text = *b"T00:00:00Z";
-        for (position, value) in [(1, second / 3600), (4, second / 60 % 60), (7, second % 60)] {
+        for (position, value) in [(11, second / 3600), (14, second / 60 % 60), (17, second % 60)] {
             // Two digits: every value is below 60.
             text[position] += u8::try_from(value / 10).unwrap_or_default();
             text[position + 1] += u8::try_from(value % 10).unwrap_or_default();
         }
-        out.extend_from_slice(&text);
+        text
     }
 }
 
@@ -76,7 +85,7 @@ impl Dates {
 #[derive(Debug)]
 pub struct IndexNames {
     stem: String,
-    days: DayCache,
+    days: DayCache<String>,
 }
 
 impl IndexNames {
@@ -104,9 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn time(seconds: u32) -> String {
-        let mut out = Vec::new();
-        Dates::default().push_time(&mut out, seconds);
-        String::from_utf8(out).unwrap()
+        String::from_utf8(Dates::default().time(seconds).to_vec()).unwrap()
     }
 
     #[test]
@@ -125,10 +132,8 @@ mod tests {
         fn times_are_those_of_a_calendar_library(all in prop::collection::vec(any::<u32>(), 1..20)) {
             let mut dates = Dates::default();
             for seconds in all {
-                let mut out = Vec::new();
-                dates.push_time(&mut out, seconds);
                 let expected = Timestamp::from_second(i64::from(seconds)).unwrap().to_string();
-                prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+                prop_assert_eq!(dates.time(seconds).to_vec(), expected.into_bytes());
             }
         }
     }

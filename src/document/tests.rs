@@ -24,9 +24,8 @@ fn write_enriched(header: &str, line: &str, timestamp: u32, enrichment: Enrichme
     let format = Format::parse(header.as_bytes()).unwrap();
     let mut columns = Columns::default();
     let row = columns.parse(&format, line.as_bytes()).unwrap();
-    let mut out = Vec::new();
-    DocumentWriter::new(Arc::new(enrichment)).write(&mut out, &row, timestamp);
-    serde_json::from_slice(&out).unwrap()
+    let mut writer = DocumentWriter::new(Arc::new(enrichment));
+    serde_json::from_slice(writer.write(&row, timestamp)).unwrap()
 }
 
 fn document(header: &str, line: &str) -> Value {

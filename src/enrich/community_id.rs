@@ -28,7 +28,7 @@ pub struct CommunityId([u8; NUM_CHARS]);
 
 impl CommunityId {
     /// The text: ASCII that needs no escaping.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8; NUM_CHARS] {
         &self.0
     }
 }

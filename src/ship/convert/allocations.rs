@@ -75,7 +75,7 @@ fn a_record_of_a_known_kind_allocates_nothing() {
                 let id = DocumentId::new(hash, timestamp, ordinal, line, &mut scratch);
                 out.extend_from_slice(names.at(timestamp).as_bytes());
                 out.extend_from_slice(id.as_str().as_bytes());
-                writer.write(&mut out, &row, timestamp);
+                out.extend_from_slice(writer.write(&row, timestamp));
             }
             NUM_ALLOCATIONS.get()
         };
