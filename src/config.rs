@@ -9,6 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::flow::Format;
+use crate::object::ObjectRef;
 
 mod reader;
 
@@ -34,7 +35,7 @@ const fn setting(name: &'static str, default: Option<&'static str>, meaning: &'s
 }
 
 /// Every setting of every binary.
-pub const SETTINGS: [Setting; 20] = [
+pub const SETTINGS: [Setting; 22] = [
     setting(
         "ELASTICSEARCH_URLS",
         None,
@@ -113,6 +114,16 @@ pub const SETTINGS: [Setting; 20] = [
         "COMMUNITY_ID",
         Some("true"),
         "write network.community_id, a fifth of the store: true or false",
+    ),
+    setting(
+        "GEO_CITY_DB",
+        None,
+        "mmdb files with countries or cities: paths or s3://bucket/key, separated by commas",
+    ),
+    setting(
+        "GEO_ASN_DB",
+        None,
+        "mmdb files with autonomous systems: paths or s3://bucket/key, separated by commas",
     ),
     setting(
         "LOG",
@@ -316,6 +327,28 @@ pub struct ShipSettings {
 pub struct EnrichSettings {
     /// Whether documents have a `network.community_id`.
     pub community_id: bool,
+    /// Databases of countries or cities; none: documents have no `geo`.
+    pub geo_city_db: Vec<Location>,
+    /// Databases of autonomous systems; none: documents have no `as`.
+    pub geo_asn_db: Vec<Location>,
+}
+
+/// Where a file lies that a setting names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In the file system.
+    Path(PathBuf),
+    /// In S3.
+    Object(ObjectRef),
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Object(object) => object.fmt(f),
+        }
+    }
 }
 
 impl ShipSettings {

@@ -16,9 +16,10 @@
 //! | [`config`] | environment | settings, or all their problems at once |
 //! | [`notification`] | a message body | object references, each with its S3 event record |
 //! | [`object`] | an object reference | a stream of bytes (the [`object::ObjectStore`] seam) |
+//! | [`fetch`] | where files lie that settings name | open files |
 //! | [`decode`] | bytes | lines, inflated and bounded |
 //! | [`flow`] | a header and a line | a typed row (the field table lives here) |
-//! | [`enrich`] | a row | what follows from it: the community id |
+//! | [`enrich`] | a row | what follows from it or is known beside it: the community id, places |
 //! | [`document`] | a row | ECS JSON, document id, index name |
 //! | [`bulk`] | documents | bulk bodies, then one verdict per document (the [`bulk::BulkSink`] seam) |
 //! | [`elasticsearch`] | bulk bodies, templates | HTTP calls of the official client; `setup` |
@@ -48,6 +49,7 @@ pub mod decode;
 pub mod document;
 pub mod elasticsearch;
 pub mod enrich;
+pub mod fetch;
 pub mod flow;
 pub mod lambda;
 pub mod message;

@@ -34,6 +34,19 @@ impl fmt::Display for ObjectRef {
 }
 
 impl ObjectRef {
+    /// Parses `s3://bucket/key`. `None` where it is not that.
+    pub fn parse_uri(uri: &str) -> Option<Self> {
+        let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
+        if bucket.is_empty() || key.is_empty() {
+            return None;
+        }
+        Some(Self {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            version_id: None,
+        })
+    }
+
     /// The time stamp in the file name, as Unix seconds: `…_20261120T1620Z_<hash>.log.gz`.
     /// Source: "Flow log files" in the Amazon VPC user guide.
     pub fn key_stamp(&self) -> Option<u32> {
@@ -171,5 +184,13 @@ mod tests {
         assert_eq!(shown.to_string(), "s3://b/a b/c.gz");
         shown.version_id = Some("v1".into());
         assert_eq!(shown.to_string(), "s3://b/a b/c.gz (version v1)");
+    }
+
+    #[test]
+    fn a_uri_names_a_bucket_and_a_key() {
+        assert_eq!(ObjectRef::parse_uri("s3://b/a b/c.gz"), Some(object("a b/c.gz")));
+        for other in ["b/k", "s3://b", "s3://b/", "s3:///k", "S3://b/k", "https://b/k"] {
+            assert_eq!(ObjectRef::parse_uri(other), None, "{other}");
+        }
     }
 }

@@ -56,6 +56,10 @@ fn each_wrong_setting_is_named_at_start() {
         ]),
         variables(&[("FLOWSHIP_ELASTICSEARCH_CA_FILE", "/nowhere/ca.crt")]),
         variables(&[("FLOWSHIP_ELASTICSEARCH_SECRET_FILE", "/nowhere/secret.json")]),
+        variables(&[
+            ("FLOWSHIP_GEO_CITY_DB", "/nowhere/city.mmdb"),
+            ("FLOWSHIP_GEO_ASN_DB", "/nowhere/asn.mmdb"),
+        ]),
     ]
     .iter()
     .map(start_shipper)
@@ -67,6 +71,8 @@ fn each_wrong_setting_is_named_at_start() {
     FLOWSHIP_KEEP_NODATA: `maybe` is neither true nor false
     FLOWSHIP_ELASTICSEARCH_CA_FILE: /nowhere/ca.crt: No such file or directory (os error 2)
     FLOWSHIP_ELASTICSEARCH_SECRET_FILE: /nowhere/secret.json: No such file or directory (os error 2)
+    FLOWSHIP_GEO_CITY_DB: /nowhere/city.mmdb: No such file or directory (os error 2)
+    FLOWSHIP_GEO_ASN_DB: /nowhere/asn.mmdb: No such file or directory (os error 2)
     ");
 }
 

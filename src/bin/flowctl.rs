@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
     let environment = Environment::of_process();
     telemetry::init(Audience::Person, &config::log_filter(&environment));
     let result = match arguments.command {
-        Command::Convert(arguments) => cli::convert::run(&arguments, &environment),
+        Command::Convert(arguments) => cli::convert::run(&arguments, &environment).await,
         Command::Setup(arguments) => cli::setup::run(arguments, environment).await,
         Command::LambdaLocal(arguments) => cli::lambda_local::run(arguments).await,
     };

@@ -32,10 +32,11 @@ async fn start(environment: &Environment) -> Result<(), StartError> {
     }
     let aws = AwsContext::load().await;
     let read_secret = async |arn: &str| secrets::read(&aws, arn).await.map_err(|error| error.to_string());
+    let store = S3Store::new(&aws);
+    let enrichment = Enrichment::open(&settings.ship.enrich, async || store.clone()).await?;
     let client = Client::connect(&settings.elasticsearch, read_secret).await?;
     client.probe().await?;
-    let enrichment = Arc::new(Enrichment::new(&settings.ship.enrich));
-    let shipper = Shipper::new(S3Store::new(&aws), client, settings.ship, enrichment);
+    let shipper = Shipper::new(store, client, settings.ship, Arc::new(enrichment));
     let processor = Processor::new(
         shipper,
         SqsQueue::new(&aws, settings.dlq_url),

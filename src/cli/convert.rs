@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{exit, tell};
+use crate::aws::{AwsContext, s3::S3Store};
 use crate::bulk::Segment;
 use crate::config::{Environment, ShipSettings};
 use crate::enrich::Enrichment;
@@ -60,15 +61,22 @@ pub struct Arguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Result<ExitCode> {
     let ship = ShipSettings::read(environment)?;
-    let enrichment = Arc::new(Enrichment::new(&ship.enrich));
+    let connect = async || S3Store::new(&AwsContext::load().await);
+    let enrichment = Arc::new(Enrichment::open(&ship.enrich, connect).await?);
     let mut settings = ConvertSettings::new(&ship, enrichment);
     settings.keep_no_data |= arguments.keep_nodata;
     if let Some(text) = &arguments.format {
         settings.format = Some(Format::parse_configured(text).with_context(|| format!("--format `{text}`"))?);
     }
-    let object = arguments.object.as_deref().map(parse_uri).transpose()?;
+    let object =
+        match &arguments.object {
+            Some(uri) => Some(ObjectRef::parse_uri(uri).with_context(|| {
+                format!("--object `{uri}` is no URI of an object, such as s3://bucket/key")
+            })?),
+            None => None,
+        };
     if object.is_some() && arguments.files.len() > 1 {
         bail!("--object names one object: give one file with it");
     }
@@ -167,17 +175,5 @@ impl Taker for Printer {
 
     fn malformed(&mut self, line_number: u64, error: &LineError) {
         tell(format_args!("{}:{line_number}: {error}", self.name));
-    }
-}
-
-fn parse_uri(uri: &str) -> anyhow::Result<ObjectRef> {
-    let parts = uri.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
-    match parts {
-        Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => Ok(ObjectRef {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            version_id: None,
-        }),
-        _ => bail!("--object `{uri}` is no URI of an object, such as s3://bucket/key"),
     }
 }

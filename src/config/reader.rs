@@ -7,10 +7,11 @@ use std::time::Duration;
 use url::Url;
 
 use crate::flow::Format;
+use crate::object::ObjectRef;
 
 use super::{
-    ConfigError, Credentials, ElasticsearchSettings, EnrichSettings, Environment, Problem, SETTINGS,
-    ShipSettings, check_api_key,
+    ConfigError, Credentials, ElasticsearchSettings, EnrichSettings, Environment, Location, Problem,
+    SETTINGS, ShipSettings, check_api_key,
 };
 
 pub(super) struct Reader<'a> {
@@ -101,7 +102,25 @@ impl<'a> Reader<'a> {
     fn enrich(&mut self) -> EnrichSettings {
         EnrichSettings {
             community_id: self.boolean("COMMUNITY_ID"),
+            geo_city_db: self.locations("GEO_CITY_DB"),
+            geo_asn_db: self.locations("GEO_ASN_DB"),
         }
+    }
+
+    /// Files, by path or by URI, separated by commas.
+    fn locations(&mut self, name: &'static str) -> Vec<Location> {
+        let mut locations = Vec::new();
+        let texts = self.get(name).unwrap_or_default().split(',').map(str::trim);
+        for text in texts.filter(|text| !text.is_empty()) {
+            match ObjectRef::parse_uri(text) {
+                Some(object) => locations.push(Location::Object(object)),
+                None if text.contains("://") => {
+                    self.problem(name, format!("`{text}` is neither a path nor s3://bucket/key"));
+                }
+                None => locations.push(Location::Path(PathBuf::from(text))),
+            }
+        }
+        locations
     }
 
     fn format(&mut self) -> Option<Format> {

@@ -32,6 +32,7 @@ fn all_problems_are_reported_at_once() {
         ("BULK_MAX_BYTES", "4MB"),
         ("KEEP_NODATA", "yes"),
         ("FORMAT", "srcaddr srcaddr"),
+        ("GEO_CITY_DB", "a.mmdb, s3://bucket, https://example.com/b.mmdb"),
         ("MAX_RECEIVES", "0"),
     ]);
     insta::assert_snapshot!(ShipperSettings::read(&environment).unwrap_err(), @"
@@ -41,6 +42,8 @@ fn all_problems_are_reported_at_once() {
     FLOWSHIP_BULK_MAX_BYTES: `4MB` is not a whole number from 1048576 to 67108864
     FLOWSHIP_KEEP_NODATA: `yes` is neither true nor false
     FLOWSHIP_FORMAT: `srcaddr srcaddr`: the header line names the column `srcaddr` twice
+    FLOWSHIP_GEO_CITY_DB: `s3://bucket` is neither a path nor s3://bucket/key
+    FLOWSHIP_GEO_CITY_DB: `https://example.com/b.mmdb` is neither a path nor s3://bucket/key
     FLOWSHIP_DLQ_URL: is not set: give the URL of the SQS queue
     FLOWSHIP_MAX_RECEIVES: `0` is not a whole number from 1 to 1000
     ");
@@ -79,4 +82,19 @@ fn several_urls_and_path_prefixes_are_kept() {
     let settings = ElasticsearchSettings::read(&environment).unwrap();
     let urls: Vec<&str> = settings.urls.iter().map(Url::as_str).collect();
     assert_eq!(urls, ["https://a:9200/es/", "https://b:9200/"]);
+}
+
+#[test]
+fn files_are_named_by_path_or_uri() {
+    let environment = environment(&[("GEO_CITY_DB", " /opt/geo/v4.mmdb, s3://bucket/a b/v6.mmdb,")]);
+    let settings = ShipSettings::read(&environment).unwrap().enrich;
+    let object = ObjectRef::parse_uri("s3://bucket/a b/v6.mmdb").unwrap();
+    assert_eq!(
+        settings.geo_city_db,
+        [
+            Location::Path("/opt/geo/v4.mmdb".into()),
+            Location::Object(object)
+        ]
+    );
+    assert_eq!(settings.geo_asn_db, []);
 }

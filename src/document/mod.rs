@@ -9,6 +9,7 @@ mod draft;
 mod fields;
 mod id;
 mod json;
+mod place;
 mod rendered;
 
 pub use date::{IndexNames, SECONDS_PER_DAY};
@@ -133,15 +134,20 @@ impl Parts {
     /// Bytes and packets are those of the sending side: a record covers one direction.
     #[inline(always)]
     fn write_ends(&mut self, draft: &mut Draft<'_>, row: &Row<'_>) {
-        let addresses = &mut self.addresses;
+        let Self {
+            addresses,
+            enrichment,
+            ..
+        } = self;
+        let geo = enrichment.geo.as_ref();
         draft.object(br#""source":{"#, |draft| {
-            addresses.put(draft, row, Field::Srcaddr);
+            addresses.put(draft, row, Field::Srcaddr, geo);
             put_number(draft, br#""port":"#, row, Field::Srcport);
             put_number(draft, br#""bytes":"#, row, Field::Bytes);
             put_number(draft, br#""packets":"#, row, Field::Packets);
         });
         draft.object(br#""destination":{"#, |draft| {
-            addresses.put(draft, row, Field::Dstaddr);
+            addresses.put(draft, row, Field::Dstaddr, geo);
             put_number(draft, br#""port":"#, row, Field::Dstport);
         });
     }

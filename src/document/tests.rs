@@ -8,17 +8,23 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::enrich::community_id;
+use crate::enrich::geo_tests::{self as geo, found_slowly};
 use crate::flow::{Columns, Dataset, FIELDS as FLOW_FIELDS, FieldSpec, Format, Kind, transport_name};
 
 const DEFAULT: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
 
 fn write(header: &str, line: &str, timestamp: u32, has_community_id: bool) -> Value {
+    let enrichment = Enrichment {
+        community_id: has_community_id,
+        geo: None,
+    };
+    write_enriched(header, line, timestamp, enrichment)
+}
+
+fn write_enriched(header: &str, line: &str, timestamp: u32, enrichment: Enrichment) -> Value {
     let format = Format::parse(header.as_bytes()).unwrap();
     let mut columns = Columns::default();
     let row = columns.parse(&format, line.as_bytes()).unwrap();
-    let enrichment = Enrichment {
-        community_id: has_community_id,
-    };
     let mut writer = DocumentWriter::new(Arc::new(enrichment));
     serde_json::from_slice(writer.write(&row, timestamp)).unwrap()
 }
@@ -164,10 +170,10 @@ fn the_other_names_of_a_value_are_aliases() {
     }
 }
 
-/// All leaves of a document in the mapping's notation.
+/// All leaves of a document in the mapping's notation, in which a point is a leaf.
 fn leaves(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
-        Value::Object(members) => {
+        Value::Object(members) if !path.ends_with("geo.location") => {
             for (key, member) in members {
                 let path = if path.is_empty() {
                     key.clone()
@@ -196,7 +202,7 @@ fn put(root: &mut Value, path: &str, value: Value) {
 }
 
 /// What the document of a line should be, said slowly.
-fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool) -> Value {
+fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool, has_geo: bool) -> Value {
     let get = |field: Field| {
         cells
             .iter()
@@ -253,6 +259,16 @@ fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool) -> Value {
         put(&mut root, "event.duration", json!((end - start) * 1_000_000_000));
     }
     let (source, destination) = (address(Field::Srcaddr), address(Field::Dstaddr));
+    for (end, address) in [("source", source), ("destination", destination)] {
+        for (name, value) in address
+            .filter(|_| has_geo)
+            .map(found_slowly)
+            .into_iter()
+            .flatten()
+        {
+            put(&mut root, &format!("{end}.{name}"), value);
+        }
+    }
     let network_type = match (source.or(destination), get(Field::Type)) {
         (Some(address), _) => Some(if address.is_ipv4() { "ipv4" } else { "ipv6" }),
         (None, Some("IPv4")) => Some("ipv4"),
@@ -324,7 +340,8 @@ fn cell(spec: Option<&'static FieldSpec>) -> impl Strategy<Value = Cell> {
         Some((_, Kind::Address)) => {
             let v4 = any::<std::net::Ipv4Addr>().prop_map(|address| address.to_string());
             let v6 = any::<std::net::Ipv6Addr>().prop_map(|address| address.to_string());
-            prop_oneof![v4, v6, Just("10.0.0.1".to_owned())].boxed()
+            let known = prop::sample::select(&geo::ADDRESSES[..]).prop_map(str::to_owned);
+            prop_oneof![1 => v4, 1 => v6, 2 => known].boxed()
         }
         Some((_, Kind::Text)) | None => text().boxed(),
     };
@@ -346,10 +363,12 @@ proptest! {
     #[test]
     fn every_document_is_what_the_slow_way_makes_of_it(
         cells in object(), timestamp in 0..=i32::MAX as u32, has_community_id in any::<bool>(),
+        has_geo in any::<bool>(),
     ) {
         let header: Vec<&str> = cells.iter().map(|(spec, _)| spec.map_or("new-field", |spec| spec.name)).collect();
         let line: Vec<&str> = cells.iter().map(|(_, text)| text.as_deref().unwrap_or("-")).collect();
-        let document = write(&header.join(" "), &line.join(" "), timestamp, has_community_id);
+        let enrichment = Enrichment { community_id: has_community_id, geo: has_geo.then(geo::known) };
+        let document = write_enriched(&header.join(" "), &line.join(" "), timestamp, enrichment);
         let dataset = Format::parse(header.join(" ").as_bytes()).unwrap().dataset();
         let allowed: BTreeSet<&str> = fields(dataset).chain(["aws.vpcflow.new_field"]).collect();
         let mut found = BTreeSet::new();
@@ -357,6 +376,6 @@ proptest! {
         for path in &found {
             prop_assert!(allowed.contains(path.as_str()), "{} is not in the list", path);
         }
-        prop_assert_eq!(document, reference(&cells, timestamp, has_community_id));
+        prop_assert_eq!(document, reference(&cells, timestamp, has_community_id, has_geo));
     }
 }

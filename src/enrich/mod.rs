@@ -2,30 +2,75 @@
 //! miss). Nothing here changes a document's id, its index or any counter.
 
 mod community_id;
+mod geo;
 
-use crate::config::EnrichSettings;
+use crate::config::{ConfigError, EnrichSettings, Problem};
+use crate::fetch::{Fetched, fetch};
+use crate::object::ObjectStore;
+use crate::outcome::error_chain;
 
 pub use community_id::{CommunityId, CommunityIds, community_id};
+pub use geo::{Coordinates, DatabaseError, Geo, Place, RegionCode};
 
 /// What documents are enriched with. Made once at start, shared by everything that writes documents.
 #[derive(Debug)]
 pub struct Enrichment {
     /// Whether documents have a `network.community_id`, which takes a fifth of the store.
     pub community_id: bool,
+    /// Where addresses are; `None` without databases.
+    pub geo: Option<Geo>,
 }
 
 impl Enrichment {
-    /// Makes ready what these settings name.
-    pub fn new(settings: &EnrichSettings) -> Self {
-        Self {
-            community_id: settings.community_id,
+    /// Makes ready what these settings name, or tells everything that cannot be used. `connect` is called if a file
+    /// lies in S3.
+    pub async fn open<S: ObjectStore>(
+        settings: &EnrichSettings,
+        connect: impl AsyncFnOnce() -> S,
+    ) -> Result<Self, ConfigError> {
+        let Fetched { files, mut problems } = fetch(
+            [
+                ("GEO_CITY_DB", &settings.geo_city_db),
+                ("GEO_ASN_DB", &settings.geo_asn_db),
+            ],
+            connect,
+        )
+        .await;
+        let [city_files, asn_files] = files;
+        let mut geo = Geo::default();
+        let mut check = |name, opened: Result<(), DatabaseError>| {
+            if let Err(error) = opened {
+                problems.push(Problem {
+                    name,
+                    message: error_chain(&error),
+                });
+            }
+        };
+        for file in city_files {
+            check("GEO_CITY_DB", geo.add_places(file));
         }
+        for file in asn_files {
+            check("GEO_ASN_DB", geo.add_systems(file));
+        }
+        if !problems.is_empty() {
+            return Err(ConfigError { problems });
+        }
+        Ok(Self {
+            community_id: settings.community_id,
+            geo: (!geo.is_empty()).then_some(geo),
+        })
     }
 }
 
 impl Default for Enrichment {
     /// What needs nothing from outside.
     fn default() -> Self {
-        Self { community_id: true }
+        Self {
+            community_id: true,
+            geo: None,
+        }
     }
 }
+
+#[cfg(test)]
+pub(crate) use geo::tests as geo_tests;

@@ -129,7 +129,7 @@ fn record(text: &mut String, fields: Fields, interface: &Interface, start: u64, 
 /// A number below `limit`, small ones far more often: a few peers have most of the traffic.
 fn skewed(random: &mut fastrand::Rng, limit: u64) -> u64 {
     let position = u64::from(random.u32(..1 << 16));
-    (position.pow(3) / (1 << 32)) * limit >> 16
+    ((position.pow(3) / (1 << 32)) * limit) >> 16
 }
 
 fn public(number: u64) -> String {

@@ -19,6 +19,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
+use flowship::aws::{AwsContext, s3::S3Store};
 use flowship::bulk::{Body, Packer, Segment};
 use flowship::config::{Environment, ShipSettings};
 use flowship::enrich::Enrichment;
@@ -63,8 +64,12 @@ fn main() {
 fn settings() -> ConvertSettings {
     let settings =
         ShipSettings::read(&Environment::of_process()).expect("the environment's settings are usable");
-    let enrichment = Arc::new(Enrichment::new(&settings.enrich));
-    ConvertSettings::new(&settings, enrichment)
+    let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
+    let connect = async || S3Store::new(&AwsContext::load().await);
+    let enrichment = runtime
+        .block_on(Enrichment::open(&settings.enrich, connect))
+        .unwrap_or_else(|error| panic!("{error}"));
+    ConvertSettings::new(&settings, Arc::new(enrichment))
 }
 
 fn profile(files: &[&String]) {
@@ -81,23 +86,20 @@ fn profile(files: &[&String]) {
 }
 
 fn measure(name: &str, object: &[u8], num_rounds: usize) {
-    let settings =
-        ShipSettings::read(&Environment::of_process()).expect("the environment's settings are usable");
-    let enrichment = Arc::new(Enrichment::new(&settings.enrich));
-    let settings = ConvertSettings::new(&settings, enrichment);
+    let settings = settings();
     let mut times: [Vec<f64>; 5] = Default::default();
     let (mut num_records, mut num_bytes) = (0, 0);
     for _ in 0..num_rounds {
         let mut taker = Counting::default();
         times[2].push(cpu_seconds(|| {
-            num_records = documents(object, &settings, &mut taker)
+            num_records = documents(object, &settings, &mut taker);
         }));
         num_bytes = taker.num_bytes;
         times[0].push(cpu_seconds(|| inflate(object)));
         times[1].push(cpu_seconds(|| floor(object, num_bytes)));
         let mut taker = Compressing::default();
         times[3].push(cpu_seconds(|| {
-            num_records = documents(object, &settings, &mut taker)
+            num_records = documents(object, &settings, &mut taker);
         }));
         times[4].extend(zcat_gawk(name, object));
     }

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::path::Path;
 
 use super::*;
+use crate::enrich::geo_tests;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -57,7 +58,11 @@ fn a_record_of_a_known_kind_allocates_nothing() {
         let format = Format::parse(lines.next().unwrap()).unwrap();
         let lines: Vec<&[u8]> = lines.collect();
 
-        let mut writer = DocumentWriter::new(Arc::default());
+        let enrichment = Enrichment {
+            geo: Some(geo_tests::known()),
+            ..Enrichment::default()
+        };
+        let mut writer = DocumentWriter::new(Arc::new(enrichment));
         let mut columns = Columns::default();
         let mut names = IndexNames::new("flowlogs", format.dataset().name());
         let (mut scratch, mut out) = (Vec::new(), Vec::new());
