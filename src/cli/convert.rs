@@ -25,7 +25,7 @@ const READ_BYTES: usize = 64 << 10;
 /// Turns flow log files into documents, one JSON object a line
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Files may be gzip'd or plain; what they are is seen from their bytes. A line that cannot be read is told on
+Files may be text, gzip'd or plain, or Parquet; what they are is seen from their bytes. A line that cannot be read is told on
 stderr with its file and number, and costs only itself. Without --bulk, nothing but the documents is written.
 
 Examples:

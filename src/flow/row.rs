@@ -104,6 +104,22 @@ impl Columns {
     /// Splits `line` and parses the typed columns of `format`.
     pub fn parse<'a>(&'a mut self, format: &'a Format, line: &'a [u8]) -> Result<Row<'a>, LineError> {
         self.split(line);
+        self.parse_split(format, line)
+    }
+
+    /// The same for a line whose columns are known: a value may then hold blanks.
+    pub fn parse_spans<'a>(
+        &'a mut self,
+        format: &'a Format,
+        line: &'a [u8],
+        spans: &[(usize, usize)],
+    ) -> Result<Row<'a>, LineError> {
+        self.spans.clear();
+        self.spans.extend_from_slice(spans);
+        self.parse_split(format, line)
+    }
+
+    fn parse_split<'a>(&'a mut self, format: &'a Format, line: &'a [u8]) -> Result<Row<'a>, LineError> {
         let expected = format.num_columns();
         if self.spans.len() != expected {
             return Err(LineError::ColumnCount {
@@ -408,6 +424,20 @@ mod tests {
             ("\"vpc_id\":", RawValue::Text(b"vpc-1")),
         ];
         assert_eq!(row.raw().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_value_of_a_known_place_may_hold_blanks() {
+        let format = Format::parse(b"new-a srcaddr end").unwrap();
+        let mut columns = Columns::default();
+        let spans = [(0, 3), (4, 12), (13, 14)];
+        let row = columns.parse_spans(&format, b"a b 10.0.0.1 5", &spans).unwrap();
+        assert_eq!(
+            row.raw().collect::<Vec<_>>(),
+            [("\"new_a\":", RawValue::Text(b"a b"))]
+        );
+        assert_eq!(row.address(Field::Srcaddr), Some("10.0.0.1".parse().unwrap()));
+        assert_eq!(row.time(Field::End), Some(5));
     }
 
     proptest! {
