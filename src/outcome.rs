@@ -44,6 +44,8 @@ pub enum Reason {
     DecodeTruncatedGzip,
     /// The Parquet file is damaged: no footer, bad checksum, bad page.
     DecodeCorruptParquet,
+    /// The JSON documents of CloudWatch Logs are damaged: out of shape, or ended in the middle.
+    DecodeCorruptJson,
     /// The folder for temporary files, where Parquet files are read from, is full or cannot be written.
     DecodeSpoolFailed,
     /// No header line, and not the default format either.
@@ -77,7 +79,7 @@ pub enum Reason {
 use Disposition::{Permanent, Transient};
 
 /// The one table of reasons: name and disposition.
-const REASONS: [(Reason, &str, Disposition); 22] = [
+const REASONS: [(Reason, &str, Disposition); 23] = [
     (Reason::NotificationMalformed, "notification.malformed", Permanent),
     (Reason::ObjectNotFound, "object.not_found", Permanent),
     (Reason::ObjectAccessDenied, "object.access_denied", Permanent),
@@ -86,6 +88,7 @@ const REASONS: [(Reason, &str, Disposition); 22] = [
     (Reason::DecodeCorruptGzip, "decode.corrupt_gzip", Permanent),
     (Reason::DecodeTruncatedGzip, "decode.truncated_gzip", Permanent),
     (Reason::DecodeCorruptParquet, "decode.corrupt_parquet", Permanent),
+    (Reason::DecodeCorruptJson, "decode.corrupt_json", Permanent),
     (Reason::DecodeSpoolFailed, "decode.spool_failed", Transient),
     (Reason::FormatUnknown, "format.unknown", Permanent),
     (Reason::FormatInvalid, "format.invalid", Permanent),

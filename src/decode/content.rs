@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 
+use super::events::{Events, begins_with_document};
 use super::parquet::Rows;
 use super::window::Window;
 use super::{DecodeError, Inflated, Lines};
@@ -29,6 +30,8 @@ pub enum Line<'a> {
         /// Its length in bytes.
         num_bytes: u64,
     },
+    /// Begins as JSON and is not `{"message": "…"}`.
+    NoMessage,
 }
 
 /// The lines of one object. An object that ends early gives an error in place of its last, partial line.
@@ -40,6 +43,7 @@ pub struct Content<R> {
 #[derive(Debug)]
 enum Kind<R> {
     Lines(Lines<R>),
+    Events(Events<R>),
     Rows(Box<Rows>),
 }
 
@@ -57,7 +61,11 @@ impl<R: BufRead> Content<R> {
             if head.starts_with(BYTE_ORDER_MARK) {
                 window.consume(BYTE_ORDER_MARK.len());
             }
-            Kind::Lines(Lines::new(window))
+            if begins_with_document(window.unread()) {
+                Kind::Events(Events::new(window))
+            } else {
+                Kind::Lines(Lines::new(window))
+            }
         };
         Ok(Self { kind })
     }
@@ -66,7 +74,7 @@ impl<R: BufRead> Content<R> {
     pub fn names(&self) -> Option<impl Iterator<Item = &str>> {
         match &self.kind {
             Kind::Rows(rows) => Some(rows.names()),
-            Kind::Lines(_) => None,
+            Kind::Lines(_) | Kind::Events(_) => None,
         }
     }
 
@@ -78,6 +86,7 @@ impl<R: BufRead> Content<R> {
     pub fn next(&mut self) -> Result<Option<Line<'_>>, DecodeError> {
         match &mut self.kind {
             Kind::Lines(lines) => lines.next(),
+            Kind::Events(events) => events.next(),
             Kind::Rows(rows) => rows.next(),
         }
     }

@@ -42,6 +42,14 @@ pub enum DecodeError {
         /// What it has.
         detail: String,
     },
+    /// Damaged documents of CloudWatch Logs, or their beginning.
+    #[error("the JSON is damaged after {num_events} events: {detail}")]
+    CorruptJson {
+        /// Events that could be read before.
+        num_events: u64,
+        /// What is wrong.
+        detail: String,
+    },
     /// A Parquet file could not be put into the folder for temporary files, where it is read from.
     #[error("the Parquet file does not get into the folder for temporary files: {source}")]
     Spool {
@@ -60,6 +68,7 @@ impl DecodeError {
             Self::TruncatedGzip { .. } => Reason::DecodeTruncatedGzip,
             Self::CorruptParquet { .. } => Reason::DecodeCorruptParquet,
             Self::UnsupportedParquet { .. } => Reason::FormatUnsupported,
+            Self::CorruptJson { .. } => Reason::DecodeCorruptJson,
             Self::Spool { .. } => Reason::DecodeSpoolFailed,
         };
         Failure::new(reason, self.to_string())

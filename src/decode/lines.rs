@@ -1,9 +1,10 @@
-//! Inflated bytes → lines of bounded length.
+//! Inflated bytes → lines of bounded length, unwrapped where Firehose has wrapped each of them in JSON.
 
 use std::io::BufRead;
 
 use memchr::memchr;
 
+use super::value::{ValueEnd, unwrap, value_end};
 use super::window::Window;
 use super::{DecodeError, Line};
 
@@ -15,19 +16,32 @@ pub const MAX_LINE_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Lines<R> {
     window: Window<R>,
+    /// The last line was a JSON value, whose line break is not read yet.
+    after_value: bool,
+    scratch: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(window: Window<R>) -> Self {
-        Self { window }
+        Self {
+            window,
+            after_value: false,
+            scratch: Vec::new(),
+        }
     }
 
     /// The next line; `None` at the good end of the text.
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, DecodeError> {
+        if self.after_value {
+            self.skip_line_break()?;
+        }
         let mut scanned = 0;
         loop {
             let unread = self.window.unread();
             let num_unread = unread.len();
+            if unread.first() == Some(&b'{') {
+                return self.wrapped().map(Some);
+            }
             if let Some(offset) = memchr(b'\n', &unread[scanned..]) {
                 let num_bytes = scanned + offset;
                 return Ok(Some(self.take(num_bytes, num_bytes + 1)));
@@ -53,6 +67,37 @@ impl<R: BufRead> Lines<R> {
             };
         }
         Line::Whole(line)
+    }
+
+    /// The line that the next JSON value wraps. Firehose puts no line break between them unless it is told to.
+    fn wrapped(&mut self) -> Result<Line<'_>, DecodeError> {
+        let end = value_end(&mut self.window, true, MAX_LINE_BYTES)?;
+        self.after_value = true;
+        match end {
+            ValueEnd::Closed(num_bytes) | ValueEnd::Open(num_bytes) => {
+                let value = self.window.consume(num_bytes);
+                Ok(unwrap(value, &mut self.scratch).unwrap_or(Line::NoMessage))
+            }
+            ValueEnd::TooLong { num_bytes, .. } => Ok(Line::TooLong { num_bytes }),
+        }
+    }
+
+    /// Reads over what is left of the line of a value.
+    fn skip_line_break(&mut self) -> Result<(), DecodeError> {
+        self.after_value = false;
+        loop {
+            match self.window.unread().first() {
+                Some(b' ' | b'\t' | b'\r') => {
+                    self.window.consume(1);
+                }
+                Some(b'\n') => {
+                    self.window.consume(1);
+                    return Ok(());
+                }
+                None if !self.window.at_end() => self.window.fill()?,
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Reads over the rest of a line that does not fit.
@@ -96,7 +141,7 @@ mod tests {
             seen.push(match line {
                 Line::Whole(line) => Seen::Whole(line.to_vec()),
                 Line::TooLong { num_bytes } => Seen::TooLong(num_bytes),
-                Line::Row { .. } => panic!("a text has no rows"),
+                other => panic!("{other:?} in a text"),
             });
         }
         seen

@@ -1,13 +1,15 @@
 //! Bytes → lines. What an object holds is seen from its bytes, never from its name: it is inflated (every gzip member,
-//! also gzip in gzip), and then split into bounded lines or, if it is Parquet, read row by row. Reads from anything
+//! also gzip in gzip), and then split into bounded lines, unwrapped from JSON, or read row by row from Parquet. Reads from anything
 //! that implements [`BufRead`](std::io::BufRead) and knows nothing of what the lines mean.
 
 mod chunks;
 mod compression;
 mod content;
 mod error;
+mod events;
 mod lines;
 mod parquet;
+mod value;
 mod window;
 
 use compression::Inflated;

@@ -49,12 +49,13 @@ impl<R: BufRead> Window<R> {
         &self.buffer[from..self.start]
     }
 
-    /// Moves the unread bytes to the front and reads behind them. There is room as long as no more than
-    /// [`MAX_LINE_BYTES`] and a little are unread.
+    /// Moves the unread bytes to the front and reads behind them. Whoever needs more bytes than there is room for has to
+    /// consume some first.
     pub(super) fn fill(&mut self) -> Result<(), DecodeError> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
+        debug_assert!(self.end < self.buffer.len());
         let num_bytes = self.inflated.read(&mut self.buffer[self.end..])?;
         self.end += num_bytes;
         self.at_end = num_bytes == 0;

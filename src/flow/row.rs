@@ -52,6 +52,9 @@ pub enum LineError {
     /// Neither the record nor its object has a time to file it under.
     #[error("has neither an end nor a start, and its object has no time either")]
     NoTime,
+    /// A line in JSON that wraps no record.
+    #[error("begins as JSON and is not `{{\"message\": \"…\"}}`")]
+    NoMessage,
     /// A line that was not even read.
     #[error("is {num_bytes} bytes long, at most {max_bytes} are read")]
     TooLong {

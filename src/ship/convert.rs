@@ -185,11 +185,12 @@ impl<T: Taker> Converter<'_, T> {
             Line::Whole(line) => line,
             Line::Row { line, spans } => return self.row(line, spans),
             Line::TooLong { num_bytes } => {
-                self.summary.lines += 1;
-                self.malformed(LineError::TooLong {
-                    num_bytes,
-                    max_bytes: MAX_LINE_BYTES,
-                });
+                let max_bytes = MAX_LINE_BYTES;
+                self.not_read(LineError::TooLong { num_bytes, max_bytes });
+                return Ok(());
+            }
+            Line::NoMessage => {
+                self.not_read(LineError::NoMessage);
                 return Ok(());
             }
         };
@@ -250,6 +251,11 @@ impl<T: Taker> Converter<'_, T> {
         self.segment.push(index, id.as_str(), self.line_number, |out| {
             writer.write(out, &row, timestamp);
         });
+    }
+
+    fn not_read(&mut self, error: LineError) {
+        self.summary.lines += 1;
+        self.malformed(error);
     }
 
     fn malformed(&mut self, error: LineError) {
