@@ -70,7 +70,8 @@ impl Meaning {
             (_, None, ConvertedType::UINT_32 | ConvertedType::UINT_64) => Ok(Self::Unsigned),
             (Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY, logical, converted) => match logical {
                 None if converted == ConvertedType::INTERVAL => Err("an interval".to_owned()),
-                None | Some(LogicalType::String | LogicalType::Enum | LogicalType::Json) => {
+                None
+                | Some(LogicalType::String | LogicalType::Enum | LogicalType::Json | LogicalType::Unknown) => {
                     Ok(Self::of_text(column.name()))
                 }
                 Some(other) => Err(format!("of the type {other:?}")),
