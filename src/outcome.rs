@@ -42,11 +42,17 @@ pub enum Reason {
     DecodeCorruptGzip,
     /// The gzip stream ends before its trailer.
     DecodeTruncatedGzip,
+    /// The Parquet file is damaged: no footer, bad checksum, bad page.
+    DecodeCorruptParquet,
+    /// The JSON documents of CloudWatch Logs are damaged: out of shape, or ended in the middle.
+    DecodeCorruptJson,
+    /// The folder for temporary files, where Parquet files are read from, is full or cannot be written.
+    DecodeSpoolFailed,
     /// No header line, and not the default format either.
     FormatUnknown,
     /// The header line cannot be used: a column name appears twice.
     FormatInvalid,
-    /// A kind of file that this version does not read (Parquet).
+    /// A Parquet file with nested columns, encryption or a compression that is not read.
     FormatUnsupported,
     /// At least one line cannot be read; all others were indexed.
     LineMalformed,
@@ -73,7 +79,7 @@ pub enum Reason {
 use Disposition::{Permanent, Transient};
 
 /// The one table of reasons: name and disposition.
-const REASONS: [(Reason, &str, Disposition); 20] = [
+const REASONS: [(Reason, &str, Disposition); 23] = [
     (Reason::NotificationMalformed, "notification.malformed", Permanent),
     (Reason::ObjectNotFound, "object.not_found", Permanent),
     (Reason::ObjectAccessDenied, "object.access_denied", Permanent),
@@ -81,6 +87,9 @@ const REASONS: [(Reason, &str, Disposition); 20] = [
     (Reason::ObjectUnavailable, "object.unavailable", Transient),
     (Reason::DecodeCorruptGzip, "decode.corrupt_gzip", Permanent),
     (Reason::DecodeTruncatedGzip, "decode.truncated_gzip", Permanent),
+    (Reason::DecodeCorruptParquet, "decode.corrupt_parquet", Permanent),
+    (Reason::DecodeCorruptJson, "decode.corrupt_json", Permanent),
+    (Reason::DecodeSpoolFailed, "decode.spool_failed", Transient),
     (Reason::FormatUnknown, "format.unknown", Permanent),
     (Reason::FormatInvalid, "format.invalid", Permanent),
     (Reason::FormatUnsupported, "format.unsupported", Permanent),

@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::support::stack::repository;
 use crate::support::{FlowLog, gzip};
 
 fn convert(arguments: &[&str], input: &[u8]) -> Output {
@@ -44,6 +45,24 @@ fn stdin_plain_or_compressed_gives_the_same_documents() {
         lines(&convert(&["--keep-nodata"], log.text().as_bytes())).len(),
         3005
     );
+}
+
+#[test]
+fn parquet_is_read_from_a_file_and_from_stdin() {
+    let path = repository("tests/data/flowlogs-known/v2.parquet");
+    let text = std::fs::read_to_string(repository("tests/data/flowlogs-known/v2.expected.ndjson")).unwrap();
+    let expected: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let from_file = convert(&["--keep-nodata", path.to_str().unwrap()], b"");
+    let from_stdin = convert(&["--keep-nodata"], &std::fs::read(path).unwrap());
+    for output in [from_file, from_stdin] {
+        assert_eq!(
+            (output.status.code(), lines(&output)),
+            (Some(0), expected.clone())
+        );
+    }
 }
 
 #[test]

@@ -230,9 +230,9 @@ async fn damaged_objects_are_dead_lettered_with_their_reason_and_repaired_withou
         reasons,
         [
             "decode.corrupt_gzip",
+            "decode.corrupt_parquet",
             "decode.truncated_gzip",
             "format.unknown",
-            "format.unsupported",
             "line.malformed"
         ],
         "{told:#?}"

@@ -26,8 +26,9 @@ const READ_BYTES: usize = 64 << 10;
 /// Turns flow log files into documents, one JSON object a line
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Files may be gzip'd or plain; what they are is seen from their bytes. A line that cannot be read is told on
-stderr with its file and number, and costs only itself. Without --bulk, nothing but the documents is written.
+Files may be text, Parquet, or the JSON of Firehose and CloudWatch Logs, gzip'd or plain; what they are is seen
+from their bytes. A line that cannot be read is told on stderr with its file and number, and costs only itself.
+Without --bulk, nothing but the documents is written.
 
 Examples:
   What would be indexed of an object:

@@ -41,7 +41,7 @@ fn all_problems_are_reported_at_once() {
     FLOWSHIP_INDEX_PREFIX: `Flow` is no prefix of an index name: a letter first, then a-z, 0-9, `-`, `_`, `.`, at most 100
     FLOWSHIP_BULK_MAX_BYTES: `4MB` is not a whole number from 1048576 to 67108864
     FLOWSHIP_KEEP_NODATA: `yes` is neither true nor false
-    FLOWSHIP_FORMAT: `srcaddr srcaddr`: the header line names the column `srcaddr` twice
+    FLOWSHIP_FORMAT: `srcaddr srcaddr`: the header names the column `srcaddr` twice
     FLOWSHIP_GEO_CITY_DB: `s3://bucket` is neither a path nor s3://bucket/key
     FLOWSHIP_GEO_CITY_DB: `https://example.com/b.mmdb` is neither a path nor s3://bucket/key
     FLOWSHIP_DLQ_URL: is not set: give the URL of the SQS queue

@@ -1,91 +1,51 @@
-//! Inflates an object by its first bytes, never by its name: all members of a gzip file, or plain text.
+//! Inflates an object by its first bytes, never by its name: all members of a gzip file, gzip in gzip, or nothing.
 
-use std::io::{self, BufRead, Chain, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::DecodeError;
 use super::chunks::Stopped;
 use crate::object::StoreError;
-use crate::outcome::{Failure, Reason};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const PARQUET_MAGIC: [u8; 4] = *b"PAR1";
 
-/// Why the bytes of an object cannot be read to their end.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// The store failed in the middle.
-    #[error(transparent)]
-    Store(StoreError),
-    /// Reading was stopped from outside (deadline, another failure of the object).
-    #[error("reading was stopped")]
-    Stopped,
-    /// A damaged gzip stream.
-    #[error("the gzip stream is damaged after {num_bytes} inflated bytes: {source}")]
-    CorruptGzip {
-        /// Bytes that could be inflated before.
-        num_bytes: u64,
-        /// What the decoder says.
-        source: io::Error,
-    },
-    /// A gzip stream without its end.
-    #[error("the gzip stream ends before its trailer, after {num_bytes} inflated bytes")]
-    TruncatedGzip {
-        /// Bytes that could be inflated.
-        num_bytes: u64,
-    },
-    /// A Parquet file.
-    #[error("the object is a Parquet file, which this version does not read")]
-    Parquet,
-}
-
-impl DecodeError {
-    /// The failure to report for the object.
-    pub fn failure(&self) -> Failure {
-        let reason = match self {
-            Self::Store(error) => return error.failure(),
-            Self::Stopped => Reason::DeadlineExceeded,
-            Self::CorruptGzip { .. } => Reason::DecodeCorruptGzip,
-            Self::TruncatedGzip { .. } => Reason::DecodeTruncatedGzip,
-            Self::Parquet => Reason::FormatUnsupported,
-        };
-        Failure::new(reason, self.to_string())
-    }
-}
+/// Between two decoders; the outer one gains little from more.
+const INNER_BYTES: usize = 32 << 10;
 
 type Peeked<R> = Chain<Cursor<Vec<u8>>, R>;
 
+type Inflating<R> = MultiGzDecoder<Peeked<R>>;
+
 /// The inflated bytes of an object.
 #[derive(Debug)]
-pub struct Inflated<R> {
+pub(super) struct Inflated<R> {
     source: Source<R>,
     num_bytes: u64,
 }
 
 #[derive(Debug)]
 enum Source<R> {
-    Gzip(Box<MultiGzDecoder<Peeked<R>>>),
     Plain(Peeked<R>),
+    Gzip(Box<Peeked<Inflating<R>>>),
+    /// Firehose compresses what CloudWatch Logs has compressed already.
+    GzipInGzip(Box<MultiGzDecoder<BufReader<Peeked<Inflating<R>>>>>),
 }
 
 impl<R: BufRead> Inflated<R> {
     /// Looks at the first bytes and decides how the rest is read.
-    pub fn open(mut reader: R) -> Result<Self, DecodeError> {
-        let mut magic = Vec::with_capacity(4);
-        reader
-            .by_ref()
-            .take(4)
-            .read_to_end(&mut magic)
-            .map_err(|error| classify(error, 0))?;
-        if magic == PARQUET_MAGIC {
-            return Err(DecodeError::Parquet);
+    pub(super) fn open(reader: R) -> Result<Self, DecodeError> {
+        let (is_gzip, peeked) = peek(reader)?;
+        if !is_gzip {
+            let source = Source::Plain(peeked);
+            return Ok(Self { source, num_bytes: 0 });
         }
-        let is_gzip = magic.starts_with(&GZIP_MAGIC);
-        let peeked = Cursor::new(magic).chain(reader);
+        let (is_gzip, peeked) = peek(MultiGzDecoder::new(peeked))?;
         let source = if is_gzip {
-            Source::Gzip(Box::new(MultiGzDecoder::new(peeked)))
+            let peeked = BufReader::with_capacity(INNER_BYTES, peeked);
+            Source::GzipInGzip(Box::new(MultiGzDecoder::new(peeked)))
         } else {
-            Source::Plain(peeked)
+            Source::Gzip(Box::new(peeked))
         };
         Ok(Self { source, num_bytes: 0 })
     }
@@ -93,8 +53,9 @@ impl<R: BufRead> Inflated<R> {
     /// Reads the next inflated bytes; 0 at the good end of the object.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, DecodeError> {
         let result = match &mut self.source {
-            Source::Gzip(decoder) => decoder.read(buffer),
             Source::Plain(reader) => reader.read(buffer),
+            Source::Gzip(decoder) => decoder.read(buffer),
+            Source::GzipInGzip(decoder) => decoder.read(buffer),
         };
         match result {
             Ok(num_bytes) => {
@@ -104,6 +65,18 @@ impl<R: BufRead> Inflated<R> {
             Err(error) => Err(classify(error, self.num_bytes)),
         }
     }
+}
+
+/// Whether these bytes are gzip, and all of them again.
+fn peek<R: Read>(mut reader: R) -> Result<(bool, Peeked<R>), DecodeError> {
+    let mut magic = Vec::with_capacity(GZIP_MAGIC.len());
+    reader
+        .by_ref()
+        .take(GZIP_MAGIC.len() as u64)
+        .read_to_end(&mut magic)
+        .map_err(|error| classify(error, 0))?;
+    let is_gzip = magic == GZIP_MAGIC;
+    Ok((is_gzip, Cursor::new(magic).chain(reader)))
 }
 
 /// The store's errors come through the decoder as they are; what is left is the decoder's own verdict.
@@ -132,6 +105,7 @@ mod tests {
     use super::*;
     use crate::decode::ChunkReader;
     use crate::object::ObjectRef;
+    use crate::outcome::Reason;
     use bytes::Bytes;
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -200,8 +174,23 @@ mod tests {
     }
 
     #[test]
-    fn parquet_is_named() {
-        assert!(matches!(inflate(b"PAR1\x15\x04"), Err(DecodeError::Parquet)));
+    fn gzip_in_gzip_is_inflated_twice_and_no_deeper() {
+        let gzip_bytes = |bytes: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let inner = [gzip("one\n"), gzip("two\n")].concat();
+        let twice = [gzip_bytes(&inner), gzip_bytes(&gzip("three"))].concat();
+        assert_eq!(inflate(&twice).unwrap(), "one\ntwo\nthree");
+        let thrice = gzip_bytes(&twice);
+        let mut inflated = Inflated::open(&thrice[..]).unwrap();
+        let mut buffer = [0; 2];
+        inflated.read(&mut buffer).unwrap();
+        assert_eq!(buffer, GZIP_MAGIC);
+        for cut in [&twice[..twice.len() - 3], &gzip_bytes(&inner[..inner.len() - 3])] {
+            assert!(matches!(inflate(cut), Err(DecodeError::TruncatedGzip { .. })));
+        }
     }
 
     #[test]

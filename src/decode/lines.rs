@@ -1,82 +1,65 @@
-//! Inflated bytes → lines of bounded length.
+//! Inflated bytes → lines of bounded length, unwrapped where Firehose has wrapped each of them in JSON.
 
 use std::io::BufRead;
 
 use memchr::memchr;
 
-use super::{DecodeError, Inflated};
-
-/// How much is inflated at once: larger reads cost less per byte up to here.
-const READ_BYTES: usize = 256 << 10;
+use super::value::{ValueEnd, unwrap, value_end};
+use super::window::Window;
+use super::{DecodeError, Line};
 
 /// Longest line that is read. All fields of version 11 with the longest tags take about 20 KiB; what is longer is no
 /// flow record.
 pub const MAX_LINE_BYTES: usize = 64 << 10;
 
-/// One line without its line break.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line<'a> {
-    /// The line as it stands in the object, without `\n` or `\r\n`.
-    Whole(&'a [u8]),
-    /// A line longer than [`MAX_LINE_BYTES`], of which only the length is known.
-    TooLong {
-        /// Its length in bytes.
-        num_bytes: u64,
-    },
-}
-
-/// The lines of one object. An object that ends early gives an error in place of its last, partial line.
+/// The lines of a text.
 #[derive(Debug)]
-pub struct Lines<R> {
-    inflated: Inflated<R>,
-    buffer: Vec<u8>,
-    /// Unread bytes are `buffer[start..end]`.
-    start: usize,
-    end: usize,
-    at_end: bool,
+pub(super) struct Lines<R> {
+    window: Window<R>,
+    /// The last line was a JSON value, whose line break is not read yet.
+    after_value: bool,
+    scratch: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The lines of these bytes.
-    pub fn new(inflated: Inflated<R>) -> Self {
-        let buffer = vec![0; READ_BYTES + MAX_LINE_BYTES];
+    pub(super) fn new(window: Window<R>) -> Self {
         Self {
-            inflated,
-            buffer,
-            start: 0,
-            end: 0,
-            at_end: false,
+            window,
+            after_value: false,
+            scratch: Vec::new(),
         }
     }
 
-    /// The next line; `None` at the good end of the object.
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "a line borrows from the buffer, which an iterator cannot say"
-    )]
-    pub fn next(&mut self) -> Result<Option<Line<'_>>, DecodeError> {
-        let mut scanned = self.start;
+    /// The next line; `None` at the good end of the text.
+    pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, DecodeError> {
+        if self.after_value {
+            self.skip_line_break()?;
+        }
+        let mut scanned = 0;
         loop {
-            if let Some(offset) = memchr(b'\n', &self.buffer[scanned..self.end]) {
-                let (from, to) = (self.start, scanned + offset);
-                self.start = to + 1;
-                return Ok(Some(self.line(from, to)));
+            let unread = self.window.unread();
+            let num_unread = unread.len();
+            if unread.first() == Some(&b'{') {
+                return self.wrapped().map(Some);
             }
-            if self.at_end {
-                let (from, to) = (self.start, self.end);
-                self.start = to;
-                return Ok((from < to).then(|| self.line(from, to)));
+            if let Some(offset) = memchr(b'\n', &unread[scanned..]) {
+                let num_bytes = scanned + offset;
+                return Ok(Some(self.take(num_bytes, num_bytes + 1)));
             }
-            if self.end - self.start > MAX_LINE_BYTES + 1 {
+            if self.window.at_end() {
+                return Ok((num_unread > 0).then(|| self.take(num_unread, num_unread)));
+            }
+            if num_unread > MAX_LINE_BYTES + 1 {
                 return self.skip_line().map(Some);
             }
-            scanned = self.end - self.start;
-            self.fill()?;
+            scanned = num_unread;
+            self.window.fill()?;
         }
     }
 
-    fn line(&self, from: usize, to: usize) -> Line<'_> {
-        let line = &self.buffer[from..to];
+    /// The first bytes as a line, of `num_consumed` with its line break.
+    fn take(&mut self, num_bytes: usize, num_consumed: usize) -> Line<'_> {
+        let line = &self.window.consume(num_consumed)[..num_bytes];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > MAX_LINE_BYTES {
             return Line::TooLong {
@@ -86,33 +69,54 @@ impl<R: BufRead> Lines<R> {
         Line::Whole(line)
     }
 
-    /// Moves the unread bytes to the front and reads behind them.
-    fn fill(&mut self) -> Result<(), DecodeError> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        let num_bytes = self.inflated.read(&mut self.buffer[self.end..])?;
-        self.end += num_bytes;
-        self.at_end = num_bytes == 0;
-        Ok(())
+    /// The line that the next JSON value wraps. Firehose puts no line break between them unless it is told to.
+    fn wrapped(&mut self) -> Result<Line<'_>, DecodeError> {
+        let end = value_end(&mut self.window, true, MAX_LINE_BYTES)?;
+        self.after_value = true;
+        match end {
+            ValueEnd::Closed(num_bytes) | ValueEnd::Open(num_bytes) => {
+                let value = self.window.consume(num_bytes);
+                Ok(unwrap(value, &mut self.scratch).unwrap_or(Line::NoMessage))
+            }
+            ValueEnd::TooLong { num_bytes, .. } => Ok(Line::TooLong { num_bytes }),
+        }
+    }
+
+    /// Reads over what is left of the line of a value.
+    fn skip_line_break(&mut self) -> Result<(), DecodeError> {
+        self.after_value = false;
+        loop {
+            match self.window.unread().first() {
+                Some(b' ' | b'\t' | b'\r') => {
+                    self.window.consume(1);
+                }
+                Some(b'\n') => {
+                    self.window.consume(1);
+                    return Ok(());
+                }
+                None if !self.window.at_end() => self.window.fill()?,
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Reads over the rest of a line that does not fit.
     fn skip_line(&mut self) -> Result<Line<'_>, DecodeError> {
-        let mut num_bytes = (self.end - self.start) as u64;
+        let mut num_bytes = 0;
         loop {
-            self.start = self.end;
-            self.fill()?;
-            match memchr(b'\n', &self.buffer[..self.end]) {
-                Some(offset) => {
-                    self.start = offset + 1;
-                    return Ok(Line::TooLong {
-                        num_bytes: num_bytes + offset as u64,
-                    });
-                }
-                None if self.at_end => return Ok(Line::TooLong { num_bytes }),
-                None => num_bytes += self.end as u64,
+            let unread = self.window.unread();
+            if let Some(offset) = memchr(b'\n', unread) {
+                self.window.consume(offset + 1);
+                num_bytes += offset as u64;
+                return Ok(Line::TooLong { num_bytes });
             }
+            let num_unread = unread.len();
+            num_bytes += num_unread as u64;
+            self.window.consume(num_unread);
+            if self.window.at_end() {
+                return Ok(Line::TooLong { num_bytes });
+            }
+            self.window.fill()?;
         }
     }
 }
@@ -120,6 +124,7 @@ impl<R: BufRead> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Content;
     use proptest::prelude::*;
     use std::io::BufReader;
 
@@ -130,12 +135,13 @@ mod tests {
     }
 
     fn lines(bytes: &[u8], chunk_bytes: usize) -> Vec<Seen> {
-        let mut lines = Lines::new(Inflated::open(BufReader::with_capacity(chunk_bytes, bytes)).unwrap());
+        let mut lines = Content::open(BufReader::with_capacity(chunk_bytes, bytes)).unwrap();
         let mut seen = Vec::new();
         while let Some(line) = lines.next().unwrap() {
             seen.push(match line {
                 Line::Whole(line) => Seen::Whole(line.to_vec()),
                 Line::TooLong { num_bytes } => Seen::TooLong(num_bytes),
+                other => panic!("{other:?} in a text"),
             });
         }
         seen
@@ -161,6 +167,16 @@ mod tests {
         assert_eq!(lines(b"a\n", 3), [whole("a")]);
         assert_eq!(lines(b"", 3), []);
         assert_eq!(lines(b"\n", 3), [whole("")]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let whole = |text: &str| Seen::Whole(text.as_bytes().to_vec());
+        assert_eq!(
+            lines("\u{feff}a\n\u{feff}b".as_bytes(), 2),
+            [whole("a"), whole("\u{feff}b")]
+        );
+        assert_eq!(lines("\u{feff}".as_bytes(), 2), []);
     }
 
     #[test]

@@ -1,10 +1,24 @@
-//! Bytes → lines. Inflates by magic bytes (every gzip member, or plain), splits into bounded lines; reads from
-//! anything that implements [`Read`](std::io::Read) and knows nothing of what the lines mean.
+//! Bytes → lines. What an object holds is seen from its bytes, never from its name: it is inflated (every gzip member,
+//! also gzip in gzip), and then split into bounded lines, unwrapped from JSON, or read row by row from Parquet. Reads from anything
+//! that implements [`BufRead`](std::io::BufRead) and knows nothing of what the lines mean.
 
 mod chunks;
 mod compression;
+mod content;
+mod error;
+mod events;
 mod lines;
+mod parquet;
+mod value;
+mod window;
+
+use compression::Inflated;
+use lines::Lines;
 
 pub use chunks::ChunkReader;
-pub use compression::{DecodeError, Inflated};
-pub use lines::{Line, Lines, MAX_LINE_BYTES};
+pub use content::{Content, Line};
+pub use error::DecodeError;
+pub use lines::MAX_LINE_BYTES;
+
+#[cfg(test)]
+pub(crate) use self::parquet::samples;

@@ -115,7 +115,7 @@ impl<'a> Draft<'a> {
     /// JSON has no other way to hold them.
     #[inline(always)]
     pub(super) fn put_string(&mut self, value: &[u8]) {
-        if is_plain(value) && !value.contains(&b'\t') {
+        if is_plain(value) {
             self.put(b"\"");
             self.put_bytes(value);
             self.put(b"\",");

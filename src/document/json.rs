@@ -6,12 +6,10 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-/// Whether a string of these bytes, tabs aside, is written as it is. Looks at all of them: the compiler makes vector
-/// instructions of a loop without an exit.
+/// Whether a string of these bytes is written as it is. Looks at all of them: the compiler makes vector instructions of a
+/// loop without an exit.
 pub(super) fn is_plain(text: &[u8]) -> bool {
-    let is_plain = |byte: u8| {
-        (byte.wrapping_sub(b' ') <= b'~' - b' ') & (byte != b'"') & (byte != b'\\') | (byte == b'\t')
-    };
+    let is_plain = |byte: u8| (byte.wrapping_sub(b' ') <= b'~' - b' ') & (byte != b'"') & (byte != b'\\');
     text.iter().fold(true, |all, byte| all & is_plain(*byte))
 }
 
@@ -27,7 +25,7 @@ pub(super) fn push_plain(out: &mut Vec<u8>, member: &[u8], value: &[u8]) {
 /// A member whose value is a string. Bytes that are not UTF-8 become the replacement character: JSON has no other way
 /// to hold them.
 pub(super) fn push_string(out: &mut Vec<u8>, member: &[u8], value: &[u8]) {
-    if is_plain(value) && !value.contains(&b'\t') {
+    if is_plain(value) {
         return push_plain(out, member, value);
     }
     out.extend_from_slice(member);

@@ -85,8 +85,11 @@ pub enum FormatError {
     /// A configured format that is none.
     #[error("no list of flow log fields, such as `version srcaddr dstaddr`")]
     NoNames,
+    /// A file whose columns have names, none of them a field's.
+    #[error("none of the columns is a flow log field")]
+    NoFields,
     /// A name that stands twice would make two values of one document field.
-    #[error("the header line names the column `{name}` twice")]
+    #[error("the header names the column `{name}` twice")]
     Repeated {
         /// The name.
         name: String,
@@ -130,6 +133,21 @@ impl Format {
             }
         }
         Ok(format)
+    }
+
+    /// The format of a file that names its columns by other means than a header line, with `_` for `-` as AWS does.
+    /// Characters that no flow log field has become `-`.
+    pub fn from_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Self, FormatError> {
+        let mut header = String::new();
+        for name in names {
+            let name = name.to_ascii_lowercase();
+            header.push_str(&name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-"));
+            header.push(' ');
+        }
+        if !columns(header.as_bytes()).any(|name| Field::by_name(name).is_some()) {
+            return Err(FormatError::NoFields);
+        }
+        Self::parse(header.as_bytes())
     }
 
     /// The format that a person gives for objects without a header line: field names, bare as in a header or as
@@ -334,6 +352,21 @@ mod tests {
     }
 
     #[test]
+    fn names_of_any_spelling_are_taken_where_one_is_a_field() {
+        let names = |names: &[&str]| Format::from_names(names.iter().copied());
+        assert_eq!(
+            names(&["srcaddr", "log_status", "NEW \"field\""]),
+            Format::parse(b"srcaddr log-status new--field-")
+        );
+        assert_eq!(names(&["id", "value"]), Err(FormatError::NoFields));
+        assert_eq!(names(&[]), Err(FormatError::NoFields));
+        let repeated = FormatError::Repeated {
+            name: "az-id".to_owned(),
+        };
+        assert_eq!(names(&["az_id", "az-id"]), Err(repeated));
+    }
+
+    #[test]
     fn formats_that_cannot_be_used_say_why() {
         let told: Vec<String> = [
             Format::parse(b"srcaddr dstaddr srcaddr").unwrap_err(),
@@ -345,9 +378,9 @@ mod tests {
         .map(ToString::to_string)
         .collect();
         insta::assert_snapshot!(told.join("\n"), @"
-        the header line names the column `srcaddr` twice
-        the header line names the column `transit-gateway-id` twice
-        the header line names the column `new-field` twice
+        the header names the column `srcaddr` twice
+        the header names the column `transit-gateway-id` twice
+        the header names the column `new-field` twice
         the object has no header line, and its first line has 3 columns (14 in the default format, and no other configured one fits)
         ");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::bulk::Segment;
 use crate::config::ShipSettings;
-use crate::decode::{DecodeError, Inflated, Line, Lines, MAX_LINE_BYTES};
+use crate::decode::{Content, DecodeError, Line, MAX_LINE_BYTES};
 use crate::document::{DocumentId, DocumentWriter, IndexNames, ObjectHash};
 use crate::enrich::Enrichment;
 use crate::flow::{Columns, Dataset, Field, Format, FormatError, LineError, LogStatus, Row, is_header};
@@ -15,8 +15,6 @@ use crate::outcome::{Failure, Reason};
 /// A segment is handed on at this size: small enough that little waits in it, large enough that handing on costs
 /// nothing.
 const SEGMENT_BYTES: usize = 256 << 10;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What of an object goes into its documents beside its lines.
 #[derive(Clone, Debug)]
@@ -149,7 +147,9 @@ impl Stop {
             Self::Decode(error) => error.failure(),
             Self::Format(error) => {
                 let reason = match error {
-                    FormatError::Unknown { .. } | FormatError::NoNames => Reason::FormatUnknown,
+                    FormatError::Unknown { .. } | FormatError::NoNames | FormatError::NoFields => {
+                        Reason::FormatUnknown
+                    }
                     FormatError::Repeated { .. } => Reason::FormatInvalid,
                 };
                 Failure::new(reason, error.to_string())
@@ -161,9 +161,12 @@ impl Stop {
 
 impl<T: Taker> Converter<'_, T> {
     fn read(&mut self, reader: impl BufRead) -> Result<(), Stop> {
-        let mut lines = Lines::new(Inflated::open(reader).map_err(Stop::Decode)?);
+        let mut content = Content::open(reader).map_err(Stop::Decode)?;
+        if let Some(names) = content.names() {
+            self.format = Some(Format::from_names(names).map_err(Stop::Format)?);
+        }
         loop {
-            match lines.next() {
+            match content.next() {
                 Ok(Some(line)) => {
                     if let Err(stop) = self.line(line) {
                         // A header that cannot be used in the middle: the lines before it are good.
@@ -184,14 +187,15 @@ impl<T: Taker> Converter<'_, T> {
     fn line(&mut self, line: Line<'_>) -> Result<(), Stop> {
         self.line_number += 1;
         let line = match line {
-            Line::Whole(line) if self.line_number == 1 => line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line),
             Line::Whole(line) => line,
+            Line::Row { line, spans } => return self.row(line, spans),
             Line::TooLong { num_bytes } => {
-                self.summary.lines += 1;
-                self.malformed(LineError::TooLong {
-                    num_bytes,
-                    max_bytes: MAX_LINE_BYTES,
-                });
+                let max_bytes = MAX_LINE_BYTES;
+                self.not_read(LineError::TooLong { num_bytes, max_bytes });
+                return Ok(());
+            }
+            Line::NoMessage => {
+                self.not_read(LineError::NoMessage);
                 return Ok(());
             }
         };
@@ -207,19 +211,35 @@ impl<T: Taker> Converter<'_, T> {
             Some(format) => format,
             None => Format::without_header(line, self.configured).map_err(Stop::Format)?,
         };
-        self.record(&format, line);
+        self.record(&format, line, None);
         self.format = Some(format);
+        self.hand_on_if_full()
+    }
+
+    /// A row is never a header, nor blank: all its values may be absent.
+    fn row(&mut self, line: &[u8], spans: &[(usize, usize)]) -> Result<(), Stop> {
+        let format = self.format.take().expect("the names of the columns came first");
+        self.record(&format, line, Some(spans));
+        self.format = Some(format);
+        self.hand_on_if_full()
+    }
+
+    fn hand_on_if_full(&mut self) -> Result<(), Stop> {
         if self.segment.num_bytes() >= SEGMENT_BYTES {
             return self.hand_on(SEGMENT_BYTES + SEGMENT_BYTES / 16);
         }
         Ok(())
     }
 
-    fn record(&mut self, format: &Format, line: &[u8]) {
+    fn record(&mut self, format: &Format, line: &[u8], spans: Option<&[(usize, usize)]>) {
         // Every data line has its ordinal, whatever becomes of it: a later, better parser does not shift the ids.
         let ordinal = self.summary.lines;
         self.summary.lines += 1;
-        let row = match self.columns.parse(format, line) {
+        let parsed = match spans {
+            None => self.columns.parse(format, line),
+            Some(spans) => self.columns.parse_spans(format, line, spans),
+        };
+        let row = match parsed {
             Ok(row) => row,
             Err(error) => return self.malformed(error),
         };
@@ -235,6 +255,11 @@ impl<T: Taker> Converter<'_, T> {
         let document = self.writer.write(&row, timestamp);
         self.segment
             .push(index, &id.to_text(), self.line_number, document);
+    }
+
+    fn not_read(&mut self, error: LineError) {
+        self.summary.lines += 1;
+        self.malformed(error);
     }
 
     fn malformed(&mut self, error: LineError) {

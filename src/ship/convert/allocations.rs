@@ -8,7 +8,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::Path;
 
+use parquet::file::properties::WriterProperties;
+
 use super::*;
+use crate::decode::samples::{Values, file};
 use crate::enrich::geo_tests;
 
 #[global_allocator]
@@ -84,4 +87,61 @@ fn a_record_of_a_known_kind_allocates_nothing() {
         assert_eq!(all_records() - warm, 0, "{}", path.display());
     }
     assert!(num_objects > 0);
+}
+
+/// An object of so many records, in one of the forms that are read.
+type Form = fn(usize) -> Vec<u8>;
+
+const RECORD: &str = "2 123456789010 eni-1 10.0.0.1 10.0.0.2 1 2 6 3 4 1418530010 1418530070 ACCEPT OK";
+
+fn text(num_records: usize) -> Vec<u8> {
+    format!("{RECORD}\n").repeat(num_records).into_bytes()
+}
+
+fn wrapped(num_records: usize) -> Vec<u8> {
+    format!("{{\"message\":\"{RECORD}\"}}")
+        .repeat(num_records)
+        .into_bytes()
+}
+
+fn events(num_records: usize) -> Vec<u8> {
+    let event = format!("{{\"id\":\"1\",\"timestamp\":1418530010000,\"message\":\"{RECORD}\"}}");
+    let events = vec![event; num_records].join(",");
+    format!("{{\"messageType\":\"DATA_MESSAGE\",\"logEvents\":[{events}]}}").into_bytes()
+}
+
+fn parquet(num_records: usize) -> Vec<u8> {
+    let texts = |text: &'static str| Values::text(&vec![text; num_records]);
+    let numbers = Values::Int64((0..).map(Some).take(num_records).collect());
+    let schema = "message flow {
+        optional int64 bytes; optional binary srcaddr (utf8); optional binary action (utf8);
+    }";
+    let columns = vec![numbers, texts("10.0.0.1"), texts("ACCEPT")];
+    file(schema, &[columns], WriterProperties::default())
+}
+
+/// What is allocated is for the object, its pages and its batches.
+#[test]
+fn reading_a_record_of_any_form_allocates_nothing() {
+    let forms: [(&str, Form); 4] = [
+        ("text", text),
+        ("wrapped", wrapped),
+        ("events", events),
+        ("parquet", parquet),
+    ];
+    for (name, form) in forms {
+        let allocations = |num_records: usize| {
+            let object = form(num_records);
+            let before = NUM_ALLOCATIONS.get();
+            let mut content = Content::open(&object[..]).unwrap();
+            let mut num_read = 0;
+            while content.next().unwrap().is_some() {
+                num_read += 1;
+            }
+            assert_eq!(num_read, num_records, "{name}");
+            NUM_ALLOCATIONS.get() - before
+        };
+        let more = allocations(20_000).saturating_sub(allocations(10_000));
+        assert!(more < 100, "{name}: {more} for 10,000 records");
+    }
 }
