@@ -37,6 +37,9 @@ Examples:
   A body for Elasticsearch's _bulk, with the ids that the object's documents have:
     flowctl convert --bulk --object s3://logs/AWSLogs/…/x.log.gz x.log.gz
 
+  With places, from a database of your own (FLOWSHIP_… settings hold here, too):
+    FLOWSHIP_GEO_CITY_DB=GeoLite2-City.mmdb flowctl convert x.log.gz
+
 Exit codes: 0 every line was read, 1 a file could not be read to its end, 2 wrong command line, 3 some lines
 could not be read.")]
 pub struct Arguments {

@@ -435,6 +435,7 @@ proptest! {
     fn the_record_of_the_longest_network_is_found(
         description in any_description(), addresses in prop::collection::vec(any_address(), 1..40),
     ) {
+        maxminddb::Reader::from_source(description.write()).unwrap().verify().unwrap();
         let geo = geo(&[&description], &[]);
         for address in addresses {
             let expected = record_of(&description, address).map(|record| record["city"].as_str().unwrap());
