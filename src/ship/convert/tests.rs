@@ -50,7 +50,7 @@ fn source() -> Source {
 fn run(object: &[u8], settings: &ConvertSettings) -> (ReadSummary, String) {
     let mut packing = Packing(Some(Packer::new(usize::MAX)));
     let reader = BufReader::with_capacity(37, object);
-    let summary = convert(reader, 0, &source(), settings, &mut packing);
+    let summary = Converter::new(settings.clone()).convert(reader, 0, &source(), &mut packing);
     let text = packing
         .0
         .unwrap()
@@ -164,7 +164,7 @@ fn lines_before_the_damage_are_handed_on_with_their_lasting_ids() {
 #[test]
 fn a_taker_that_takes_no_more_ends_the_reading() {
     let text = format!("{HEADER}\n{}", format!("{GOOD}\n").repeat(5000));
-    let summary = convert(text.as_bytes(), 0, &source(), &settings(), &mut Packing(None));
+    let summary = Converter::new(settings()).convert(text.as_bytes(), 0, &source(), &mut Packing(None));
     assert_eq!(summary.failure.unwrap().reason, Reason::DeadlineExceeded);
     assert!(summary.lines < 5000);
 }
