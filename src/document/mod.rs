@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode;
 
-use crate::enrich::{Enrichment, community_id};
+use crate::enrich::{Enrichment, ZoneFinder, ZoneId, community_id};
 use crate::flow::{Field, RawValue, Row, traffic_path};
 use date::Dates;
 use json::{close_object, is_plain, push_address, push_number, push_object, push_plain, push_string};
@@ -27,6 +27,7 @@ use rendered::{push_protocol, push_tcp_flags};
 #[derive(Debug)]
 pub struct DocumentWriter {
     enrichment: Arc<Enrichment>,
+    zones: Option<ZoneFinder>,
     dates: Dates,
     decoded: Vec<u8>,
 }
@@ -34,10 +35,22 @@ pub struct DocumentWriter {
 impl DocumentWriter {
     /// A writer of documents with these enrichments.
     pub fn new(enrichment: Arc<Enrichment>) -> Self {
+        let zones = enrichment
+            .zones
+            .as_ref()
+            .map(|map| ZoneFinder::new(Arc::clone(map)));
         Self {
             enrichment,
+            zones,
             dates: Dates::default(),
             decoded: Vec::new(),
+        }
+    }
+
+    /// Begins an object: what the records of the last one said is forgotten.
+    pub fn start_object(&mut self) {
+        if let Some(zones) = &mut self.zones {
+            zones.start_object();
         }
     }
 
@@ -55,11 +68,7 @@ impl DocumentWriter {
         push_object(out, br#""aws":{"#, |out| {
             push_object(out, br#""vpcflow":{"#, |out| self.write_raw(out, row, texts));
         });
-        if let Some(path) = row.text(Field::TrafficPath).and_then(traffic_path) {
-            push_object(out, br#""flowship":{"#, |out| {
-                push_plain(out, br#""path":"#, path.as_bytes());
-            });
-        }
+        push_object(out, br#""flowship":{"#, |out| self.write_flowship(out, row));
         close_object(out);
     }
 
@@ -150,6 +159,33 @@ impl DocumentWriter {
             texts.push(out, br#""type":"#, Field::SublocationType);
             texts.push(out, br#""id":"#, Field::SublocationId);
         });
+    }
+
+    /// What follows from the record, and is neither AWS's nor ECS's.
+    fn write_flowship(&mut self, out: &mut Vec<u8>, row: &Row<'_>) {
+        if let Some(path) = row.text(Field::TrafficPath).and_then(traffic_path) {
+            push_plain(out, br#""path":"#, path.as_bytes());
+        }
+        let Some(finder) = &mut self.zones else {
+            return;
+        };
+        let zones = finder.find(row);
+        let Some(rule) = zones.rule else {
+            return;
+        };
+        write_zone(out, br#""source":{"#, zones.source);
+        write_zone(out, br#""destination":{"#, zones.destination);
+        push_plain(out, br#""zone_source":"#, rule.as_str().as_bytes());
+        if let Some(is_same) = zones.is_same() {
+            let crossing: &[u8] = if is_same { b"same" } else { b"cross" };
+            push_plain(out, br#""zone_crossing":"#, crossing);
+        }
+    }
+}
+
+fn write_zone(out: &mut Vec<u8>, member: &[u8], zone: Option<ZoneId>) {
+    if let Some(zone) = zone {
+        push_object(out, member, |out| push_plain(out, br#""zone":"#, zone.as_bytes()));
     }
 }
 

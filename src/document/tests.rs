@@ -11,14 +11,19 @@ use crate::flow::{Columns, Dataset, FIELDS as FLOW_FIELDS, FieldSpec, Format, Ki
 
 const DEFAULT: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
 
-fn write(header: &str, line: &str, timestamp: u32, has_community_id: bool) -> Value {
+fn write(header: &str, line: &str, timestamp: u32, community_id: bool) -> Value {
+    let enrichment = Enrichment {
+        community_id,
+        ..Enrichment::default()
+    };
+    write_enriched(header, line, timestamp, enrichment)
+}
+
+fn write_enriched(header: &str, line: &str, timestamp: u32, enrichment: Enrichment) -> Value {
     let format = Format::parse(header.as_bytes()).unwrap();
     let mut columns = Columns::default();
     let row = columns.parse(&format, line.as_bytes()).unwrap();
     let mut out = Vec::new();
-    let enrichment = Enrichment {
-        community_id: has_community_id,
-    };
     DocumentWriter::new(Arc::new(enrichment)).write(&mut out, &row, timestamp);
     serde_json::from_slice(&out).unwrap()
 }
@@ -301,6 +306,7 @@ fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool) -> Value {
     if let Some(words) = get(Field::TrafficPath).and_then(|code| traffic_path(code.as_bytes())) {
         put(&mut root, "flowship.path", json!(words));
     }
+    put_zones(&mut root, cells);
     if root.get("orchestrator").is_some() {
         put(&mut root, "orchestrator.type", json!("ecs"));
     }
@@ -310,12 +316,90 @@ fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool) -> Value {
     root
 }
 
+/// The zones that one record says, without a network map and without other records.
+fn put_zones(root: &mut Value, cells: &[Cell]) {
+    let get = |field: Field| {
+        let mut found = cells
+            .iter()
+            .filter(|(spec, _)| spec.is_some_and(|spec| spec.field == field));
+        found.next().and_then(|(_, text)| text.as_deref())
+    };
+    let is_of_a_zone = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let zone = |field| get(field).filter(|text| text.len() <= 24 && text.chars().all(is_of_a_zone));
+    let address = |field| get(field).map(|text| text.parse::<IpAddr>().unwrap());
+    let is_public = |address: IpAddr| match address {
+        IpAddr::V4(address) => {
+            let of = |first: [u8; 4], prefix_bits: u32| {
+                (address.to_bits() ^ u32::from_be_bytes(first)) >> (32 - prefix_bits) == 0
+            };
+            let private = [([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16)];
+            let local = [([169, 254, 0, 0], 16), ([100, 64, 0, 0], 10)];
+            !private
+                .into_iter()
+                .chain(local)
+                .any(|(first, prefix_bits)| of(first, prefix_bits))
+        }
+        IpAddr::V6(address) => address.to_bits() >> 32 == 0x0064_ff9b_0000_0000_0000_0000,
+    };
+    let is_tgw = cells
+        .iter()
+        .any(|(spec, _)| spec.is_some_and(|spec| spec.datasets == [Dataset::Tgw]));
+    let ends = [address(Field::Srcaddr), address(Field::Dstaddr)];
+    let has_flow = ends != [None, None] || !matches!(get(Field::LogStatus), Some("NODATA" | "SKIPDATA"));
+    let mut zones = [None, None];
+    let own = match get(Field::FlowDirection) {
+        Some("egress") => Some(0),
+        Some("ingress") => Some(1),
+        _ => None,
+    };
+    if is_tgw {
+        zones = [Field::TgwSrcAzId, Field::TgwDstAzId].map(|field| Some(("tgw_az_id", zone(field)?)));
+    } else if let (Some(own), true) = (own, has_flow) {
+        if get(Field::InterfaceType) != Some("transit_gateway") {
+            zones[own] = zone(Field::AzId).map(|zone| ("az_id", zone));
+        }
+        if !ends[1 - own].is_some_and(is_public) {
+            zones[1 - own] = zone(Field::NextHopAzId).map(|zone| ("next_hop", zone));
+        }
+    }
+    for (end, zone) in ["source", "destination"].iter().zip(zones) {
+        let Some((rule, zone)) = zone else { continue };
+        put(root, &format!("flowship.{end}.zone"), json!(zone));
+        if root.pointer("/flowship/zone_source") != Some(&json!("next_hop")) {
+            put(root, "flowship.zone_source", json!(rule));
+        }
+    }
+    if let [Some((_, source)), Some((_, destination))] = zones {
+        let crossing = if source == destination { "same" } else { "cross" };
+        put(root, "flowship.zone_crossing", json!(crossing));
+    }
+}
+
+/// The document without what the zones added.
+fn without_zones(mut document: Value) -> Value {
+    if let Some(Value::Object(own)) = document.get_mut("flowship") {
+        for member in ["source", "destination", "zone_source", "zone_crossing"] {
+            own.remove(member);
+        }
+        if own.is_empty() {
+            document.as_object_mut().unwrap().remove("flowship");
+        }
+    }
+    document
+}
+
 fn cell(spec: Option<&'static FieldSpec>) -> impl Strategy<Value = Cell> {
     let number = |max: u64| prop_oneof![0..=max, 0..=max.min(200)].prop_map(|number| number.to_string());
     let text = || "[!-,.-~][!-~]{0,12}".prop_filter("no escape", |text| !text.contains('%'));
     let value = match spec.map(|spec| (spec.field, spec.kind)) {
         Some((Field::Action, _)) => prop_oneof!["ACCEPT", "REJECT", "OTHER"].boxed(),
         Some((Field::Type, _)) => prop_oneof!["IPv4", "IPv6", "EFA"].boxed(),
+        Some((Field::LogStatus, _)) => prop_oneof!["OK", "NODATA", "SKIPDATA"].boxed(),
+        Some((Field::FlowDirection, _)) => prop_oneof!["ingress", "egress", "other"].boxed(),
+        Some((Field::InterfaceType, _)) => prop_oneof!["interface", "transit_gateway"].boxed(),
+        Some((Field::AzId | Field::NextHopAzId | Field::TgwSrcAzId | Field::TgwDstAzId, _)) => {
+            prop_oneof![4 => "use1-az[12]", 1 => text()].boxed()
+        }
         Some((Field::TrafficPath, _)) => "[1-9]".boxed(),
         Some((_, Kind::Tag)) => "(%20|%2D|[a-z+]){1,9}".boxed(),
         Some((_, Kind::Number(max))) => number(max).boxed(),
@@ -349,8 +433,12 @@ proptest! {
     ) {
         let header: Vec<&str> = cells.iter().map(|(spec, _)| spec.map_or("new-field", |spec| spec.name)).collect();
         let line: Vec<&str> = cells.iter().map(|(_, text)| text.as_deref().unwrap_or("-")).collect();
-        let document = write(&header.join(" "), &line.join(" "), timestamp, has_community_id);
-        let dataset = Format::parse(header.join(" ").as_bytes()).unwrap().dataset();
+        let (header, line) = (header.join(" "), line.join(" "));
+        let document = write(&header, &line, timestamp, has_community_id);
+        let zoneless = Enrichment { community_id: has_community_id, zones: None };
+        let zoneless = write_enriched(&header, &line, timestamp, zoneless);
+        prop_assert_eq!(without_zones(document.clone()), zoneless);
+        let dataset = Format::parse(header.as_bytes()).unwrap().dataset();
         let allowed: BTreeSet<&str> = fields(dataset).chain(["aws.vpcflow.new_field"]).collect();
         let mut found = BTreeSet::new();
         leaves(&document, "", &mut found);

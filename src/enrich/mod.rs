@@ -2,18 +2,28 @@
 //! miss). Nothing here changes a document's id, its index or any counter.
 
 mod community_id;
+mod network_map;
+mod tag;
+mod zones;
 
-use crate::config::{ConfigError, EnrichSettings};
-use crate::fetch::fetch;
+use std::sync::Arc;
+
+use crate::config::{ConfigError, EnrichSettings, Problem};
+use crate::fetch::{LocalFile, fetch};
 use crate::object::ObjectStore;
+use crate::outcome::error_chain;
 
 pub use community_id::{CommunityId, community_id};
+pub use network_map::{NetworkMap, NetworkMapError};
+pub use zones::{ZoneFinder, ZoneId, ZoneRule, Zones};
 
 /// What documents are enriched with. Made once at start, shared by everything that writes documents.
 #[derive(Debug)]
 pub struct Enrichment {
     /// Whether documents have a `network.community_id`, which takes a fifth of the store.
     pub community_id: bool,
+    /// What is known of the user's networks, if documents have the zones of their ends.
+    pub zones: Option<Arc<NetworkMap>>,
 }
 
 impl Enrichment {
@@ -23,21 +33,29 @@ impl Enrichment {
         settings: &EnrichSettings,
         connect: impl AsyncFnOnce() -> S,
     ) -> Result<Self, ConfigError> {
+        let network_map = match settings.zones {
+            true => &settings.network_map[..],
+            false => &[],
+        };
         let fetched = fetch(
             [
                 ("GEO_CITY_DB", &settings.geo_city_db),
                 ("GEO_ASN_DB", &settings.geo_asn_db),
+                ("NETWORK_MAP", network_map),
             ],
             connect,
         )
         .await;
-        if !fetched.problems.is_empty() {
-            return Err(ConfigError {
-                problems: fetched.problems,
-            });
+        let mut problems = fetched.problems;
+        let [_, _, network_map] = fetched.files;
+        let map = read_network_map(network_map);
+        let map = map.map_err(|wrong| problems.extend(wrong)).unwrap_or_default();
+        if !problems.is_empty() {
+            return Err(ConfigError { problems });
         }
         Ok(Self {
             community_id: settings.community_id,
+            zones: settings.zones.then(|| Arc::new(map)),
         })
     }
 }
@@ -45,6 +63,22 @@ impl Enrichment {
 impl Default for Enrichment {
     /// What needs nothing from outside.
     fn default() -> Self {
-        Self { community_id: true }
+        Self {
+            community_id: true,
+            zones: Some(Arc::default()),
+        }
     }
+}
+
+fn read_network_map(files: Vec<LocalFile>) -> Result<NetworkMap, Vec<Problem>> {
+    let files = files
+        .into_iter()
+        .map(|file| (file.location.to_string(), file.file));
+    NetworkMap::read(files).map_err(|errors| {
+        let problem = |error: &NetworkMapError| Problem {
+            name: "NETWORK_MAP",
+            message: error_chain(error),
+        };
+        errors.iter().map(problem).collect()
+    })
 }

@@ -156,6 +156,7 @@ impl Stop {
 
 impl<T: Taker> Converter<'_, T> {
     fn read(&mut self, reader: impl BufRead) -> Result<(), Stop> {
+        self.writer.start_object();
         let mut lines = Lines::new(Inflated::open(reader).map_err(Stop::Decode)?);
         loop {
             match lines.next() {

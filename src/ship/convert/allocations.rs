@@ -57,12 +57,17 @@ fn a_record_of_a_known_kind_allocates_nothing() {
         let format = Format::parse(lines.next().unwrap()).unwrap();
         let lines: Vec<&[u8]> = lines.collect();
 
-        let mut writer = DocumentWriter::new(Arc::default());
+        let enrichment = Enrichment {
+            zones: Some(Arc::new(tests::known_map(&path))),
+            ..Enrichment::default()
+        };
+        let mut writer = DocumentWriter::new(Arc::new(enrichment));
         let mut columns = Columns::default();
         let mut names = IndexNames::new("flowlogs", format.dataset().name());
         let (mut scratch, mut out) = (Vec::new(), Vec::new());
         let mut all_records = || {
             out.clear();
+            writer.start_object();
             for (ordinal, line) in (0..).zip(&lines) {
                 assert!(!is_header(line));
                 let row = columns.parse(&format, line).unwrap();
