@@ -19,7 +19,7 @@
 //! | [`fetch`] | where files lie that settings name | open files |
 //! | [`decode`] | bytes | lines, inflated and bounded |
 //! | [`flow`] | a header and a line | a typed row (the field table lives here) |
-//! | [`enrich`] | a row | what follows from it: the community id |
+//! | [`enrich`] | a row | what follows from it or is known beside it: the community id, places |
 //! | [`document`] | a row | ECS JSON, document id, index name |
 //! | [`bulk`] | documents | bulk bodies, then one verdict per document (the [`bulk::BulkSink`] seam) |
 //! | [`elasticsearch`] | bulk bodies, templates | HTTP calls of the official client; `setup` |
@@ -57,5 +57,6 @@ pub mod notification;
 pub mod object;
 pub mod outcome;
 pub mod queue;
+mod radix64;
 pub mod ship;
 pub mod telemetry;

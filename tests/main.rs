@@ -5,6 +5,7 @@
 mod convert;
 mod delivery;
 mod faults;
+mod geo;
 mod known;
 mod redrive;
 mod security;

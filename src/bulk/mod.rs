@@ -18,7 +18,7 @@ mod packing;
 mod response;
 
 pub use limit::BodyLimit;
-pub use packing::{Body, Packer, Segment};
+pub use packing::{Body, Packer, Position, Segment};
 
 /// An answer to `_bulk`, not yet read.
 #[derive(Clone, Debug)]

@@ -40,16 +40,17 @@ impl Segment {
         self.producer
     }
 
-    /// Appends one item. `write_document` appends the document's JSON, without a line break; `token` comes back with
-    /// the verdict. Index and id must need no escaping in JSON.
-    pub fn push(&mut self, index: &str, id: &str, token: u64, write_document: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends one item. `document` is JSON without a line break; `token` comes back with the verdict. Index and id must
+    /// need no escaping in JSON.
+    pub fn push(&mut self, index: &str, id: &[u8], token: u64, document: &[u8]) {
         let bytes = &mut self.bytes;
+        bytes.reserve(index.len() + id.len() + document.len() + 64);
         bytes.extend_from_slice(br#"{"create":{"_index":""#);
         bytes.extend_from_slice(index.as_bytes());
         bytes.extend_from_slice(br#"","_id":""#);
-        bytes.extend_from_slice(id.as_bytes());
+        bytes.extend_from_slice(id);
         bytes.extend_from_slice(b"\"}}\n");
-        write_document(bytes);
+        bytes.extend_from_slice(document);
         bytes.push(b'\n');
         self.items.push(Item {
             end: bytes.len(),
@@ -89,7 +90,7 @@ impl Segment {
 
 /// The position of one item in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Position {
+pub struct Position {
     segment: usize,
     item: usize,
 }
@@ -134,7 +135,7 @@ impl Body {
     }
 
     /// All items, in order.
-    pub(super) fn positions(&self) -> Vec<Position> {
+    pub fn positions(&self) -> Vec<Position> {
         let mut positions = Vec::with_capacity(self.num_items());
         for (number, segment) in self.segments.iter().enumerate() {
             positions.extend((0..segment.num_items()).map(|item| Position {
@@ -168,7 +169,7 @@ impl Body {
     }
 
     /// The gzip'd NDJSON of these items.
-    pub(super) fn compress(&self, positions: &[Position]) -> Vec<u8> {
+    pub fn compress(&self, positions: &[Position]) -> Vec<u8> {
         const MEMORY: &str = "writing to memory does not fail";
         let mut encoder = GzEncoder::new(
             Vec::with_capacity(self.num_bytes / 8),
@@ -233,9 +234,7 @@ mod tests {
     fn segment(producer: usize, sizes: &[usize], token: &mut u64) -> Segment {
         let mut segment = Segment::new(producer, 0);
         for size in sizes {
-            segment.push("i", "id", *token, |bytes| {
-                bytes.extend(std::iter::repeat_n(b'x', *size));
-            });
+            segment.push("i", b"id", *token, &vec![b'x'; *size]);
             *token += 1;
         }
         segment
@@ -250,9 +249,7 @@ mod tests {
     #[test]
     fn an_item_is_an_action_line_and_its_document() {
         let mut segment = Segment::new(0, 0);
-        segment.push("flowlogs-vpc-2026.11.20", "aW0", 3, |bytes| {
-            bytes.extend_from_slice(b"{}");
-        });
+        segment.push("flowlogs-vpc-2026.11.20", b"aW0", 3, b"{}");
         let mut packer = Packer::new(1000);
         assert!(packer.push(segment).is_none());
         let body = packer.take().unwrap();

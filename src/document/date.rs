@@ -3,32 +3,34 @@
 use jiff::civil::Date;
 use jiff::{Span, ToSpan};
 
+use super::draft::Draft;
+
 /// Seconds of a UTC day; Unix time has no leap seconds.
 pub const SECONDS_PER_DAY: u32 = 86_400;
 
 /// Records around midnight alternate between two days, and late ones add a few more.
 const NUM_SLOTS: usize = 8;
 
-/// The texts of days, by day modulo the number of slots.
+/// What is made of a day, by day modulo the number of slots.
 #[derive(Debug)]
-struct DayCache {
-    slots: [Option<(u32, String)>; NUM_SLOTS],
+struct DayCache<T> {
+    slots: [Option<(u32, T)>; NUM_SLOTS],
 }
 
-impl DayCache {
+impl<T> DayCache<T> {
     const fn new() -> Self {
         Self {
             slots: [const { None }; NUM_SLOTS],
         }
     }
 
-    fn get(&mut self, day: u32, make: impl FnOnce(Date) -> String) -> &str {
+    fn get(&mut self, day: u32, make: impl FnOnce(Date) -> T) -> &T {
         let slot = &mut self.slots[day as usize % NUM_SLOTS];
         if slot.as_ref().is_none_or(|(kept, _)| *kept != day) {
             *slot = Some((day, make(civil(day))));
         }
         slot.as_ref()
-            .map(|(_, text)| text.as_str())
+            .map(|(_, made)| made)
             .expect("the slot was just filled")
     }
 }
@@ -40,10 +42,14 @@ fn civil(day: u32) -> Date {
         .expect("2^32 seconds end in 2106")
 }
 
-/// Times as text: `2026-11-20T03:10:00Z`.
+/// Of a time as text: `2026-11-20T03:10:00Z`.
+const NUM_CHARS: usize = 20;
+
+/// Times as text.
 #[derive(Debug)]
 pub(super) struct Dates {
-    days: DayCache,
+    /// The day's midnight.
+    days: DayCache<[u8; NUM_CHARS]>,
 }
 
 impl Default for Dates {
@@ -55,20 +61,31 @@ impl Default for Dates {
 }
 
 impl Dates {
-    pub(super) fn push_time(&mut self, out: &mut Vec<u8>, seconds: u32) {
-        let day = self.days.get(seconds / SECONDS_PER_DAY, |date| {
-            date.strftime("%Y-%m-%d").to_string()
+    /// Appends the text of this moment.
+    #[inline(always)]
+    pub(super) fn put(&mut self, draft: &mut Draft<'_>, seconds: u32) {
+        let midnight = self.days.get(seconds / SECONDS_PER_DAY, |date| {
+            let text = date.strftime("%Y-%m-%dT00:00:00Z").to_string();
+            *text
+                .as_bytes()
+                .first_chunk()
+                .expect("years have four digits until 2106")
         });
-        out.extend_from_slice(day.as_bytes());
-        let second = seconds % SECONDS_PER_DAY;
-        let mut text = *b"T00:00:00Z";
-        for (position, value) in [(1, second / 3600), (4, second / 60 % 60), (7, second % 60)] {
-            // Two digits: every value is below 60.
-            text[position] += u8::try_from(value / 10).unwrap_or_default();
-            text[position + 1] += u8::try_from(value % 10).unwrap_or_default();
+        if let Some(room) = draft.room::<NUM_CHARS>() {
+            *room = *midnight;
+            let second = seconds % SECONDS_PER_DAY;
+            for (position, value) in [(11, second / 3600), (14, second / 60 % 60), (17, second % 60)] {
+                [room[position], room[position + 1]] = two_digits(value);
+            }
         }
-        out.extend_from_slice(&text);
+        draft.advance(NUM_CHARS);
     }
+}
+
+/// Of a number below 60.
+fn two_digits(number: u32) -> [u8; 2] {
+    let digit = |digit: u32| b'0' + u8::try_from(digit).unwrap_or_default();
+    [digit(number / 10), digit(number % 10)]
 }
 
 /// Index names by day: `{prefix}-{dataset}-2026.11.20`, UTC. ILM reads the day back from the name
@@ -76,7 +93,7 @@ impl Dates {
 #[derive(Debug)]
 pub struct IndexNames {
     stem: String,
-    days: DayCache,
+    days: DayCache<String>,
 }
 
 impl IndexNames {
@@ -103,10 +120,16 @@ mod tests {
     use jiff::Timestamp;
     use proptest::prelude::*;
 
+    fn text_of(dates: &mut Dates, seconds: u32) -> String {
+        let mut buffer = [0; 256];
+        let mut draft = Draft::new(&mut buffer);
+        dates.put(&mut draft, seconds);
+        assert!(draft.fits() && draft.len() == NUM_CHARS);
+        String::from_utf8(buffer[..NUM_CHARS].to_vec()).unwrap()
+    }
+
     fn time(seconds: u32) -> String {
-        let mut out = Vec::new();
-        Dates::default().push_time(&mut out, seconds);
-        String::from_utf8(out).unwrap()
+        text_of(&mut Dates::default(), seconds)
     }
 
     #[test]
@@ -125,10 +148,8 @@ mod tests {
         fn times_are_those_of_a_calendar_library(all in prop::collection::vec(any::<u32>(), 1..20)) {
             let mut dates = Dates::default();
             for seconds in all {
-                let mut out = Vec::new();
-                dates.push_time(&mut out, seconds);
                 let expected = Timestamp::from_second(i64::from(seconds)).unwrap().to_string();
-                prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+                prop_assert_eq!(text_of(&mut dates, seconds), expected);
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::flow::{Dataset, FIELDS};
 
 /// What a document holds that is no column's value, for both datasets.
-const DERIVED: [&str; 15] = [
+const DERIVED: [&str; 31] = [
     "ecs.version",
     "event.kind",
     "event.category",
@@ -11,6 +11,22 @@ const DERIVED: [&str; 15] = [
     "event.dataset",
     "event.duration",
     "cloud.provider",
+    "source.geo.country_iso_code",
+    "source.geo.country_name",
+    "source.geo.region_iso_code",
+    "source.geo.region_name",
+    "source.geo.city_name",
+    "source.geo.location",
+    "source.as.number",
+    "source.as.organization.name",
+    "destination.geo.country_iso_code",
+    "destination.geo.country_name",
+    "destination.geo.region_iso_code",
+    "destination.geo.region_name",
+    "destination.geo.city_name",
+    "destination.geo.location",
+    "destination.as.number",
+    "destination.as.organization.name",
     "network.type",
     "network.transport",
     "network.community_id",

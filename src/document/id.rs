@@ -2,15 +2,14 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Bytes of an id before encoding: 4 of time, 11 of hash. Elasticsearch stores unpadded URL-safe base64 as these
+use crate::radix64;
+
+/// 15 bytes are 20 characters: 4 bytes of time, 11 of hash. Elasticsearch stores unpadded URL-safe base64 as these
 /// bytes; the time in front keeps its term dictionary sorted.
-const NUM_BYTES: usize = 15;
-const NUM_TIME_BYTES: usize = 4;
 const NUM_CHARS: usize = 20;
+const NUM_HASH_BITS: u32 = 88;
 
 /// What of an object goes into the ids of its documents: bucket and key, nothing of the notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +24,9 @@ impl ObjectHash {
     }
 }
 
-/// The `_id` of a document: 20 characters of URL-safe base64.
+/// The `_id` of a document: 20 characters of URL-safe base64, kept as the 120 bits that they stand for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct DocumentId([u8; NUM_CHARS]);
+pub struct DocumentId(u128);
 
 impl DocumentId {
     /// The id of a line. `timestamp`: what `@timestamp` says, Unix seconds; `ordinal`: the line's number among the
@@ -37,32 +36,29 @@ impl DocumentId {
         scratch.extend_from_slice(&object.0);
         scratch.extend_from_slice(&ordinal.to_be_bytes());
         scratch.extend_from_slice(line);
-        let hash = xxh3_128(scratch).to_be_bytes();
-        let mut bytes = [0; NUM_BYTES];
-        bytes[..NUM_TIME_BYTES].copy_from_slice(&timestamp.to_be_bytes());
-        bytes[NUM_TIME_BYTES..].copy_from_slice(&hash[..NUM_BYTES - NUM_TIME_BYTES]);
-        let mut text = [0; NUM_CHARS];
-        URL_SAFE_NO_PAD
-            .encode_slice(bytes, &mut text)
-            .expect("15 bytes are 20 characters");
-        Self(text)
+        let hash = xxh3_128(scratch) >> (128 - NUM_HASH_BITS);
+        Self(u128::from(timestamp) << NUM_HASH_BITS | hash)
     }
 
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("base64 is ASCII")
+    /// The id as text: ASCII that needs no escaping anywhere.
+    pub fn to_text(self) -> [u8; NUM_CHARS] {
+        let mut text = [0; NUM_CHARS];
+        radix64::encode(radix64::URL_SAFE, self.0, &mut text);
+        text
     }
 }
 
 impl fmt::Debug for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(&String::from_utf8_lossy(&self.to_text()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
     use std::collections::HashSet;
 
@@ -82,12 +78,12 @@ mod tests {
     #[test]
     fn ids_are_what_they_always_were() {
         assert_eq!(
-            id("logs", "a b/c.log.gz", 1_418_530_070, 0, LINE).as_str(),
-            "VI0NFhb3NcHHJfcleb5e"
+            &id("logs", "a b/c.log.gz", 1_418_530_070, 0, LINE).to_text(),
+            b"VI0NFhb3NcHHJfcleb5e"
         );
         assert_eq!(
-            id("logs", "a b/c.log.gz", 1_418_530_070, 1, LINE).as_str(),
-            "VI0NFu_8m8tSsbQv5xE5"
+            &id("logs", "a b/c.log.gz", 1_418_530_070, 1, LINE).to_text(),
+            b"VI0NFu_8m8tSsbQv5xE5"
         );
     }
 
@@ -108,7 +104,7 @@ mod tests {
     proptest! {
         #[test]
         fn ids_sort_by_time_once_decoded(a in any::<u32>(), b in any::<u32>(), ordinal in any::<u64>()) {
-            let decode = |timestamp| URL_SAFE_NO_PAD.decode(id("b", "k", timestamp, ordinal, LINE).as_str()).unwrap();
+            let decode = |timestamp| URL_SAFE_NO_PAD.decode(id("b", "k", timestamp, ordinal, LINE).to_text()).unwrap();
             prop_assert_eq!(decode(a).cmp(&decode(b)), a.cmp(&b));
         }
     }

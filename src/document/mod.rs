@@ -3,10 +3,13 @@
 //!
 //! Field meanings: Elastic Common Schema 8.11 and, for `aws.vpcflow.*`, Elastic's aws integration.
 
+mod addresses;
 mod date;
+mod draft;
 mod fields;
 mod id;
 mod json;
+mod place;
 mod rendered;
 
 pub use date::{IndexNames, SECONDS_PER_DAY};
@@ -17,33 +20,41 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode;
 
-use crate::enrich::{Enrichment, ZoneFinder, ZoneId, community_id};
+use crate::enrich::{CommunityIds, Enrichment, ZoneFinder, ZoneId, Zones};
 use crate::flow::{Field, RawValue, Row, traffic_path};
+use addresses::Addresses;
 use date::Dates;
-use json::{close_object, is_plain, push_address, push_number, push_object, push_plain, push_string};
-use rendered::{push_protocol, push_tcp_flags};
+use draft::{Draft, MAX_BLOCK_BYTES};
+use json::is_plain;
+use rendered::{put_protocol, put_tcp_flags};
+
+/// The buffer for a document at first: all but the documents of records with long tags fit.
+const INITIAL_BYTES: usize = 8 << 10;
 
 /// Writes documents. Holds what repeats from record to record.
 #[derive(Debug)]
 pub struct DocumentWriter {
-    enrichment: Arc<Enrichment>,
+    parts: Parts,
     zones: Option<ZoneFinder>,
-    dates: Dates,
-    decoded: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 impl DocumentWriter {
     /// A writer of documents with these enrichments.
     pub fn new(enrichment: Arc<Enrichment>) -> Self {
-        let zones = enrichment
-            .zones
-            .as_ref()
-            .map(|map| ZoneFinder::new(Arc::clone(map)));
-        Self {
+        let map = enrichment.zones.as_ref();
+        let zones = map.map(|map| ZoneFinder::new(Arc::clone(map)));
+        let parts = Parts {
             enrichment,
-            zones,
+            community_ids: CommunityIds::default(),
             dates: Dates::default(),
+            addresses: Addresses::default(),
             decoded: Vec::new(),
+        };
+        Self {
+            parts,
+            zones,
+            buffer: vec![0; INITIAL_BYTES],
         }
     }
 
@@ -54,138 +65,234 @@ impl DocumentWriter {
         }
     }
 
-    /// Appends the document of one row as JSON. `timestamp` is what `@timestamp` says, Unix seconds.
-    pub fn write(&mut self, out: &mut Vec<u8>, row: &Row<'_>, timestamp: u32) {
-        let texts = Texts::of(row);
-        out.extend_from_slice(br#"{"@timestamp":""#);
-        self.dates.push_time(out, timestamp);
-        out.extend_from_slice(br#"","ecs":{"version":"8.11.0"},"#);
-        self.write_event(out, row, texts);
-        write_cloud(out, texts);
-        write_ends(out, row);
-        push_object(out, br#""network":{"#, |out| self.write_network(out, row, texts));
-        write_workload(out, texts);
-        push_object(out, br#""aws":{"#, |out| {
-            push_object(out, br#""vpcflow":{"#, |out| self.write_raw(out, row, texts));
-        });
-        push_object(out, br#""flowship":{"#, |out| self.write_flowship(out, row));
-        close_object(out);
-    }
-
-    fn write_event(&mut self, out: &mut Vec<u8>, row: &Row<'_>, texts: Texts<'_, '_>) {
-        out.extend_from_slice(br#""event":{"kind":"event","category":["network"],"type":["connection""#);
-        out.extend_from_slice(match row.text(Field::Action) {
-            Some(b"ACCEPT") => br#","allowed"],"outcome":"success","dataset":"aws.vpcflow","#,
-            Some(b"REJECT") => br#","denied"],"outcome":"failure","dataset":"aws.vpcflow","#,
-            _ => br#"],"dataset":"aws.vpcflow","#,
-        });
-        texts.push(out, br#""action":"#, Field::Action);
-        texts.push(out, br#""reason":"#, Field::RejectReason);
-        if let Some(start) = row.time(Field::Start) {
-            out.extend_from_slice(br#""start":""#);
-            self.dates.push_time(out, start);
-            out.extend_from_slice(b"\",");
-            if let Some(seconds) = row.time(Field::End).and_then(|end| end.checked_sub(start)) {
-                push_number(out, br#""duration":"#, u64::from(seconds) * 1_000_000_000);
+    /// The document of one row as JSON. `timestamp` is what `@timestamp` says, Unix seconds.
+    pub fn write(&mut self, row: &Row<'_>, timestamp: u32) -> &[u8] {
+        let zones = self.zones.as_mut().map(|finder| finder.find(row));
+        let zones = zones.unwrap_or_default();
+        loop {
+            let mut draft = Draft::new(&mut self.buffer);
+            self.parts.write(&mut draft, row, timestamp, &zones);
+            let (fits, length) = (draft.fits(), draft.len());
+            if fits {
+                return &self.buffer[..length];
             }
-        }
-        close_object(out);
-        out.push(b',');
-    }
-
-    fn write_network(&self, out: &mut Vec<u8>, row: &Row<'_>, texts: Texts<'_, '_>) {
-        let (source, destination) = (row.address(Field::Srcaddr), row.address(Field::Dstaddr));
-        let is_ipv4 = source.or(destination).map(|address| address.is_ipv4());
-        let is_ipv4 = is_ipv4.or_else(|| match row.text(Field::Type) {
-            Some(b"IPv4") => Some(true),
-            Some(b"IPv6") => Some(false),
-            _ => None,
-        });
-        if let Some(is_ipv4) = is_ipv4 {
-            out.extend_from_slice(if is_ipv4 {
-                br#""type":"ipv4","#
-            } else {
-                br#""type":"ipv6","#
-            });
-        }
-        let protocol = row.number(Field::Protocol);
-        if let Some(protocol) = protocol {
-            push_protocol(out, protocol);
-        }
-        texts.push(out, br#""direction":"#, Field::FlowDirection);
-        let (Some(source), Some(destination), Some(protocol)) = (source, destination, protocol) else {
-            return;
-        };
-        if self.enrichment.community_id {
-            let port = |field| row.number(field).and_then(|port| u16::try_from(port).ok());
-            let ends = [
-                (source, port(Field::Srcport)),
-                (destination, port(Field::Dstport)),
-            ];
-            let protocol = u8::try_from(protocol).ok();
-            let id = protocol.and_then(|protocol| community_id(protocol, ends[0], ends[1]));
-            if let Some(id) = id {
-                push_plain(out, br#""community_id":"#, id.as_bytes());
-            }
-        }
-    }
-
-    /// The fields of AWS that ECS has no name for, and the columns that nobody knows.
-    fn write_raw(&mut self, out: &mut Vec<u8>, row: &Row<'_>, texts: Texts<'_, '_>) {
-        for (member, value) in row.raw() {
-            let member = member.as_bytes();
-            match value {
-                RawValue::Text(text) => texts.push_value(out, member, text),
-                RawValue::Number(number) => push_number(out, member, number),
-                RawValue::Tag(text) => {
-                    // `+` is itself, and so is what is no escape.
-                    self.decoded.clear();
-                    self.decoded.extend(percent_decode(text));
-                    push_string(out, member, &self.decoded);
-                }
-            }
-        }
-        if let Some(flags) = row.number(Field::TcpFlags) {
-            push_tcp_flags(out, flags);
-        }
-        // What the interface saw is in `source` and `destination`; the packet's own ends are told where they differ.
-        if row.address(Field::PktSrcaddr) != row.address(Field::Srcaddr) {
-            write_address(out, br#""pkt_srcaddr":"#, row, Field::PktSrcaddr);
-        }
-        if row.address(Field::PktDstaddr) != row.address(Field::Dstaddr) {
-            write_address(out, br#""pkt_dstaddr":"#, row, Field::PktDstaddr);
-        }
-        push_object(out, br#""sublocation":{"#, |out| {
-            texts.push(out, br#""type":"#, Field::SublocationType);
-            texts.push(out, br#""id":"#, Field::SublocationId);
-        });
-    }
-
-    /// What follows from the record, and is neither AWS's nor ECS's.
-    fn write_flowship(&mut self, out: &mut Vec<u8>, row: &Row<'_>) {
-        if let Some(path) = row.text(Field::TrafficPath).and_then(traffic_path) {
-            push_plain(out, br#""path":"#, path.as_bytes());
-        }
-        let Some(finder) = &mut self.zones else {
-            return;
-        };
-        let zones = finder.find(row);
-        let Some(rule) = zones.rule else {
-            return;
-        };
-        write_zone(out, br#""source":{"#, zones.source);
-        write_zone(out, br#""destination":{"#, zones.destination);
-        push_plain(out, br#""zone_source":"#, rule.as_str().as_bytes());
-        if let Some(is_same) = zones.is_same() {
-            let crossing: &[u8] = if is_same { b"same" } else { b"cross" };
-            push_plain(out, br#""zone_crossing":"#, crossing);
+            self.buffer.resize(2 * (length + MAX_BLOCK_BYTES), 0);
         }
     }
 }
 
-fn write_zone(out: &mut Vec<u8>, member: &[u8], zone: Option<ZoneId>) {
+/// Everything but the buffer.
+#[derive(Debug)]
+struct Parts {
+    enrichment: Arc<Enrichment>,
+    community_ids: CommunityIds,
+    dates: Dates,
+    addresses: Addresses,
+    decoded: Vec<u8>,
+}
+
+impl Parts {
+    #[inline(always)]
+    fn write(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, timestamp: u32, zones: &Zones) {
+        let texts = Texts::of(row);
+        draft.put(br#"{"@timestamp":""#);
+        self.dates.put(draft, timestamp);
+        draft.put(br#"","ecs":{"version":"8.11.0"},"#);
+        self.write_event(draft, row, texts);
+        write_cloud(draft, texts);
+        self.write_ends(draft, row);
+        self.write_network(draft, row, texts);
+        write_workload(draft, texts);
+        self.write_raw(draft, row, texts);
+        write_flowship(draft, row, zones);
+        draft.close_object();
+    }
+
+    #[inline(always)]
+    fn write_event(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, texts: Texts<'_, '_>) {
+        draft.put(br#""event":{"kind":"event","category":["network"],"type":["connection""#);
+        match row.text(Field::Action) {
+            Some(action) if action.is(b"ACCEPT") => {
+                draft.put(br#","allowed"],"outcome":"success","dataset":"aws.vpcflow","action":"ACCEPT","#);
+            }
+            Some(action) if action.is(b"REJECT") => {
+                draft.put(br#","denied"],"outcome":"failure","dataset":"aws.vpcflow","action":"REJECT","#);
+            }
+            _ => {
+                draft.put(br#"],"dataset":"aws.vpcflow","#);
+                texts.put(draft, br#""action":"#, Field::Action);
+            }
+        }
+        texts.put(draft, br#""reason":"#, Field::RejectReason);
+        if let Some(start) = row.time(Field::Start) {
+            draft.put(br#""start":""#);
+            self.dates.put(draft, start);
+            draft.put(b"\",");
+            if let Some(seconds) = row.time(Field::End).and_then(|end| end.checked_sub(start)) {
+                // Nanoseconds: nine more zeros, unless it is none at all.
+                draft.put(br#""duration":"#);
+                draft.put_bytes(itoa::Buffer::new().format(seconds).as_bytes());
+                draft.put_block(b"000000000", if seconds == 0 { 0 } else { 9 });
+                draft.put(b",");
+            }
+        }
+        draft.close_object();
+        draft.put(b",");
+    }
+
+    /// Bytes and packets are those of the sending side: a record covers one direction.
+    #[inline(always)]
+    fn write_ends(&mut self, draft: &mut Draft<'_>, row: &Row<'_>) {
+        let Self {
+            addresses,
+            enrichment,
+            ..
+        } = self;
+        let geo = enrichment.geo.as_ref();
+        draft.object(br#""source":{"#, |draft| {
+            addresses.put(draft, row, Field::Srcaddr, geo);
+            put_number(draft, br#""port":"#, row, Field::Srcport);
+            put_number(draft, br#""bytes":"#, row, Field::Bytes);
+            put_number(draft, br#""packets":"#, row, Field::Packets);
+        });
+        draft.object(br#""destination":{"#, |draft| {
+            addresses.put(draft, row, Field::Dstaddr, geo);
+            put_number(draft, br#""port":"#, row, Field::Dstport);
+        });
+    }
+
+    #[inline(always)]
+    fn write_network(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, texts: Texts<'_, '_>) {
+        let (source, destination) = (row.address(Field::Srcaddr), row.address(Field::Dstaddr));
+        let protocol = row.number(Field::Protocol);
+        let Self {
+            enrichment,
+            community_ids,
+            ..
+        } = self;
+        let has_community_id = enrichment.community_id;
+        draft.object(br#""network":{"#, |draft| {
+            let is_ipv4 = source.or(destination).map(|address| address.is_ipv4());
+            let is_ipv4 = is_ipv4.or_else(|| match row.bytes(Field::Type) {
+                Some(b"IPv4") => Some(true),
+                Some(b"IPv6") => Some(false),
+                _ => None,
+            });
+            match is_ipv4 {
+                Some(true) => draft.put(br#""type":"ipv4","#),
+                Some(false) => draft.put(br#""type":"ipv6","#),
+                None => {}
+            }
+            if let Some(protocol) = protocol {
+                put_protocol(draft, protocol);
+            }
+            texts.put(draft, br#""direction":"#, Field::FlowDirection);
+            let (Some(source), Some(destination), Some(protocol)) = (source, destination, protocol) else {
+                return;
+            };
+            if has_community_id {
+                let port = |field| row.number(field).and_then(|port| u16::try_from(port).ok());
+                let ends = [
+                    (source, port(Field::Srcport)),
+                    (destination, port(Field::Dstport)),
+                ];
+                let protocol = u8::try_from(protocol).ok();
+                let id = protocol.and_then(|protocol| community_ids.get(protocol, ends[0], ends[1]));
+                if let Some(id) = id {
+                    draft.put(br#""community_id":""#);
+                    draft.put(&id.to_text());
+                    draft.put(b"\",");
+                }
+            }
+        });
+    }
+
+    /// The fields of AWS that ECS has no name for, and the columns that nobody knows.
+    #[inline(always)]
+    fn write_raw(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, texts: Texts<'_, '_>) {
+        let decoded = &mut self.decoded;
+        let before = draft.len();
+        draft.put(br#""aws":{"vpcflow":{"#);
+        let start = draft.len();
+        for (member, value) in row.raw() {
+            draft.put_text(member);
+            match value {
+                RawValue::Text(text) if texts.are_plain => {
+                    draft.put(b"\"");
+                    draft.put_text(text);
+                    draft.put(b"\",");
+                }
+                RawValue::Text(text) => draft.put_string(text.as_bytes()),
+                RawValue::Number(number, digits) => draft.put_number(number, digits),
+                RawValue::Tag(text) => {
+                    // `+` is itself, and so is what is no escape.
+                    decoded.clear();
+                    decoded.extend(percent_decode(text.as_bytes()));
+                    draft.put_string(decoded);
+                }
+            }
+        }
+        if let Some(flags) = row.number(Field::TcpFlags) {
+            put_tcp_flags(draft, flags);
+        }
+        // What the interface saw is in `source` and `destination`; the packet's own ends are told where they differ.
+        put_differing(
+            draft,
+            br#""pkt_srcaddr":""#,
+            row,
+            Field::PktSrcaddr,
+            Field::Srcaddr,
+        );
+        put_differing(
+            draft,
+            br#""pkt_dstaddr":""#,
+            row,
+            Field::PktDstaddr,
+            Field::Dstaddr,
+        );
+        draft.object(br#""sublocation":{"#, |draft| {
+            texts.put(draft, br#""type":"#, Field::SublocationType);
+            texts.put(draft, br#""id":"#, Field::SublocationId);
+        });
+        if draft.len() == start {
+            draft.truncate(before);
+        } else {
+            draft.close_object();
+            draft.put(b"},");
+        }
+    }
+}
+
+/// What follows from the record, and is neither AWS's nor ECS's.
+#[inline(always)]
+fn write_flowship(draft: &mut Draft<'_>, row: &Row<'_>, zones: &Zones) {
+    draft.object(br#""flowship":{"#, |draft| {
+        if let Some(path) = row.bytes(Field::TrafficPath).and_then(traffic_path) {
+            draft.put(br#""path":""#);
+            draft.put_bytes(path.as_bytes());
+            draft.put(b"\",");
+        }
+        let Some(rule) = zones.rule else {
+            return;
+        };
+        put_zone(draft, br#""source":{"zone":""#, zones.source.as_ref());
+        put_zone(draft, br#""destination":{"zone":""#, zones.destination.as_ref());
+        draft.put(br#""zone_source":""#);
+        draft.put_bytes(rule.as_str().as_bytes());
+        match zones.is_same() {
+            Some(true) => draft.put(br#"","zone_crossing":"same","#),
+            Some(false) => draft.put(br#"","zone_crossing":"cross","#),
+            None => draft.put(b"\","),
+        }
+    });
+}
+
+#[inline(always)]
+fn put_zone<const N: usize>(draft: &mut Draft<'_>, member: &[u8; N], zone: Option<&ZoneId>) {
     if let Some(zone) = zone {
-        push_object(out, member, |out| push_plain(out, br#""zone":"#, zone.as_bytes()));
+        draft.put(member);
+        draft.put_block(zone.block(), zone.as_bytes().len());
+        draft.put(br#""},"#);
     }
 }
 
@@ -204,86 +311,88 @@ impl<'r, 'a> Texts<'r, 'a> {
         }
     }
 
-    fn push(self, out: &mut Vec<u8>, member: &[u8], field: Field) {
-        if let Some(text) = self.row.text(field) {
-            self.push_value(out, member, text);
-        }
-    }
-
-    fn push_value(self, out: &mut Vec<u8>, member: &[u8], text: &[u8]) {
+    #[inline(always)]
+    fn put<const N: usize>(self, draft: &mut Draft<'_>, member: &[u8; N], field: Field) {
+        let Some(text) = self.row.text(field) else {
+            return;
+        };
+        draft.put(member);
         if self.are_plain {
-            push_plain(out, member, text);
+            draft.put(b"\"");
+            draft.put_text(text);
+            draft.put(b"\",");
         } else {
-            push_string(out, member, text);
+            draft.put_string(text.as_bytes());
         }
     }
 }
 
-fn write_cloud(out: &mut Vec<u8>, texts: Texts<'_, '_>) {
-    out.extend_from_slice(br#""cloud":{"provider":"aws","#);
-    push_object(out, br#""account":{"#, |out| {
-        texts.push(out, br#""id":"#, Field::AccountId);
+#[inline(always)]
+fn write_cloud(draft: &mut Draft<'_>, texts: Texts<'_, '_>) {
+    draft.put(br#""cloud":{"provider":"aws","#);
+    draft.object(br#""account":{"#, |draft| {
+        texts.put(draft, br#""id":"#, Field::AccountId);
     });
-    texts.push(out, br#""region":"#, Field::Region);
-    texts.push(out, br#""availability_zone":"#, Field::AzId);
-    push_object(out, br#""instance":{"#, |out| {
-        texts.push(out, br#""id":"#, Field::InstanceId);
+    texts.put(draft, br#""region":"#, Field::Region);
+    texts.put(draft, br#""availability_zone":"#, Field::AzId);
+    draft.object(br#""instance":{"#, |draft| {
+        texts.put(draft, br#""id":"#, Field::InstanceId);
     });
-    close_object(out);
-    out.push(b',');
+    draft.close_object();
+    draft.put(b",");
 }
 
-/// Bytes and packets are those of the sending side: a record covers one direction.
-fn write_ends(out: &mut Vec<u8>, row: &Row<'_>) {
-    push_object(out, br#""source":{"#, |out| {
-        write_address(out, br#""ip":"#, row, Field::Srcaddr);
-        write_number(out, br#""port":"#, row, Field::Srcport);
-        write_number(out, br#""bytes":"#, row, Field::Bytes);
-        write_number(out, br#""packets":"#, row, Field::Packets);
-    });
-    push_object(out, br#""destination":{"#, |out| {
-        write_address(out, br#""ip":"#, row, Field::Dstaddr);
-        write_number(out, br#""port":"#, row, Field::Dstport);
-    });
-}
-
-fn write_address(out: &mut Vec<u8>, member: &[u8], row: &Row<'_>, field: Field) {
-    if let (Some(address), Some(text)) = (row.address(field), row.text(field)) {
-        push_address(out, member, address, text);
+#[inline(always)]
+fn put_number<const N: usize>(draft: &mut Draft<'_>, member: &[u8; N], row: &Row<'_>, field: Field) {
+    if let (Some(number), Some(digits)) = (row.number(field), row.text(field)) {
+        draft.put(member);
+        draft.put_number(number, digits);
     }
 }
 
-fn write_number(out: &mut Vec<u8>, member: &[u8], row: &Row<'_>, field: Field) {
-    if let Some(number) = row.number(field) {
-        push_number(out, member, number);
+/// An address, where it is another one than that of `other`.
+#[inline(always)]
+fn put_differing<const N: usize>(
+    draft: &mut Draft<'_>,
+    member: &[u8; N],
+    row: &Row<'_>,
+    field: Field,
+    other: Field,
+) {
+    if let (Some(address), Some(text)) = (row.address(field), row.text(field))
+        && row.address(other) != Some(address)
+    {
+        draft.put(member);
+        draft.put_address(address, text);
     }
 }
 
 /// The ECS task that the traffic belongs to. (Elastic's ECS is the schema, Amazon's the container service.)
-fn write_workload(out: &mut Vec<u8>, texts: Texts<'_, '_>) {
-    push_object(out, br#""orchestrator":{"#, |out| {
-        let before = out.len();
-        push_object(out, br#""cluster":{"#, |out| {
-            texts.push(out, br#""id":"#, Field::EcsClusterArn);
-            texts.push(out, br#""name":"#, Field::EcsClusterName);
+#[inline(always)]
+fn write_workload(draft: &mut Draft<'_>, texts: Texts<'_, '_>) {
+    draft.object(br#""orchestrator":{"#, |draft| {
+        let before = draft.len();
+        draft.object(br#""cluster":{"#, |draft| {
+            texts.put(draft, br#""id":"#, Field::EcsClusterArn);
+            texts.put(draft, br#""name":"#, Field::EcsClusterName);
         });
-        push_object(out, br#""resource":{"#, |out| {
-            let before = out.len();
-            texts.push(out, br#""name":"#, Field::EcsContainerInstanceArn);
-            texts.push(out, br#""id":"#, Field::EcsContainerInstanceId);
-            if out.len() > before {
-                out.extend_from_slice(br#""type":"container","#);
+        draft.object(br#""resource":{"#, |draft| {
+            let before = draft.len();
+            texts.put(draft, br#""name":"#, Field::EcsContainerInstanceArn);
+            texts.put(draft, br#""id":"#, Field::EcsContainerInstanceId);
+            if draft.len() > before {
+                draft.put(br#""type":"container","#);
             }
         });
-        if out.len() > before {
-            out.extend_from_slice(br#""type":"ecs","#);
+        if draft.len() > before {
+            draft.put(br#""type":"ecs","#);
         }
     });
-    push_object(out, br#""container":{"#, |out| {
-        texts.push(out, br#""id":"#, Field::EcsContainerId);
+    draft.object(br#""container":{"#, |draft| {
+        texts.put(draft, br#""id":"#, Field::EcsContainerId);
     });
-    push_object(out, br#""service":{"#, |out| {
-        texts.push(out, br#""name":"#, Field::EcsServiceName);
+    draft.object(br#""service":{"#, |draft| {
+        texts.put(draft, br#""name":"#, Field::EcsServiceName);
     });
 }
 

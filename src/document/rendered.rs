@@ -2,11 +2,32 @@
 
 use std::sync::LazyLock;
 
+use super::draft::Draft;
 use super::json::push_plain;
 use crate::flow::{TCP_FLAGS, transport_name};
 
+/// Longest of them: all eight flags with their names.
+const MAX_BYTES: usize = 96;
+
+/// Members in a block of one size for all.
+struct Rendered {
+    bytes: [u8; MAX_BYTES],
+    length: usize,
+}
+
+impl Rendered {
+    fn new(text: &[u8]) -> Self {
+        let mut bytes = [0; MAX_BYTES];
+        bytes[..text.len()].copy_from_slice(text);
+        Self {
+            bytes,
+            length: text.len(),
+        }
+    }
+}
+
 /// Members by protocol number: the number, which ECS keeps as a keyword, and the name where there is one.
-static PROTOCOLS: LazyLock<[Vec<u8>; 256]> = LazyLock::new(|| {
+static PROTOCOLS: LazyLock<[Rendered; 256]> = LazyLock::new(|| {
     std::array::from_fn(|number| {
         let mut out = Vec::new();
         push_plain(&mut out, br#""iana_number":"#, number.to_string().as_bytes());
@@ -14,12 +35,12 @@ static PROTOCOLS: LazyLock<[Vec<u8>; 256]> = LazyLock::new(|| {
         if let Some(name) = name {
             push_plain(&mut out, br#""transport":"#, name.as_bytes());
         }
-        out
+        Rendered::new(&out)
     })
 });
 
-/// Members by the low byte of the flags: the list of names; nothing where there is none.
-static FLAG_NAMES: LazyLock<[Vec<u8>; 256]> = LazyLock::new(|| {
+/// The member with the names of the flags in the low byte; nothing where there is none.
+static FLAG_NAMES: LazyLock<[Rendered; 256]> = LazyLock::new(|| {
     std::array::from_fn(|flags| {
         let names = TCP_FLAGS.iter().enumerate();
         let names: Vec<&str> = names
@@ -27,25 +48,26 @@ static FLAG_NAMES: LazyLock<[Vec<u8>; 256]> = LazyLock::new(|| {
             .map(|(_, name)| *name)
             .collect();
         if names.is_empty() {
-            return Vec::new();
+            return Rendered::new(b"");
         }
-        format!(r#""tcp_flags_array":["{}"],"#, names.join(r#"",""#)).into_bytes()
+        let text = format!(r#""tcp_flags_array":["{}"],"#, names.join(r#"",""#));
+        Rendered::new(text.as_bytes())
     })
 });
 
 /// `iana_number` and `transport`.
-pub(super) fn push_protocol(out: &mut Vec<u8>, protocol: u64) {
-    let number = usize::try_from(protocol).unwrap_or_default() % PROTOCOLS.len();
-    out.extend_from_slice(&PROTOCOLS[number]);
+#[inline(always)]
+pub(super) fn put_protocol(draft: &mut Draft<'_>, protocol: u64) {
+    let rendered = &PROTOCOLS[usize::try_from(protocol).unwrap_or_default() % PROTOCOLS.len()];
+    draft.put_block(&rendered.bytes, rendered.length);
 }
 
 /// `tcp_flags` and, unless none is known, `tcp_flags_array`.
-pub(super) fn push_tcp_flags(out: &mut Vec<u8>, flags: u64) {
-    push_plain(
-        out,
-        br#""tcp_flags":"#,
-        itoa::Buffer::new().format(flags).as_bytes(),
-    );
-    let low_byte = usize::try_from(flags & 0xff).unwrap_or_default();
-    out.extend_from_slice(&FLAG_NAMES[low_byte]);
+#[inline(always)]
+pub(super) fn put_tcp_flags(draft: &mut Draft<'_>, flags: u64) {
+    draft.put(br#""tcp_flags":""#);
+    draft.put_bytes(itoa::Buffer::new().format(flags).as_bytes());
+    draft.put(b"\",");
+    let rendered = &FLAG_NAMES[usize::try_from(flags & 0xff).unwrap_or_default()];
+    draft.put_block(&rendered.bytes, rendered.length);
 }

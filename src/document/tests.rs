@@ -6,14 +6,18 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod zones;
+
 use super::*;
+use crate::enrich::community_id;
+use crate::enrich::geo_tests::{self as geo, found_slowly};
 use crate::flow::{Columns, Dataset, FIELDS as FLOW_FIELDS, FieldSpec, Format, Kind, transport_name};
 
 const DEFAULT: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
 
-fn write(header: &str, line: &str, timestamp: u32, community_id: bool) -> Value {
+fn write(header: &str, line: &str, timestamp: u32, has_community_id: bool) -> Value {
     let enrichment = Enrichment {
-        community_id,
+        community_id: has_community_id,
         ..Enrichment::default()
     };
     write_enriched(header, line, timestamp, enrichment)
@@ -23,9 +27,8 @@ fn write_enriched(header: &str, line: &str, timestamp: u32, enrichment: Enrichme
     let format = Format::parse(header.as_bytes()).unwrap();
     let mut columns = Columns::default();
     let row = columns.parse(&format, line.as_bytes()).unwrap();
-    let mut out = Vec::new();
-    DocumentWriter::new(Arc::new(enrichment)).write(&mut out, &row, timestamp);
-    serde_json::from_slice(&out).unwrap()
+    let mut writer = DocumentWriter::new(Arc::new(enrichment));
+    serde_json::from_slice(writer.write(&row, timestamp)).unwrap()
 }
 
 fn document(header: &str, line: &str) -> Value {
@@ -169,10 +172,10 @@ fn the_other_names_of_a_value_are_aliases() {
     }
 }
 
-/// All leaves of a document in the mapping's notation.
+/// All leaves of a document in the mapping's notation, in which a point is a leaf.
 fn leaves(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
-        Value::Object(members) => {
+        Value::Object(members) if !path.ends_with("geo.location") => {
             for (key, member) in members {
                 let path = if path.is_empty() {
                     key.clone()
@@ -201,7 +204,7 @@ fn put(root: &mut Value, path: &str, value: Value) {
 }
 
 /// What the document of a line should be, said slowly.
-fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool) -> Value {
+fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool, has_geo: bool) -> Value {
     let get = |field: Field| {
         cells
             .iter()
@@ -258,6 +261,16 @@ fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool) -> Value {
         put(&mut root, "event.duration", json!((end - start) * 1_000_000_000));
     }
     let (source, destination) = (address(Field::Srcaddr), address(Field::Dstaddr));
+    for (end, address) in [("source", source), ("destination", destination)] {
+        for (name, value) in address
+            .filter(|_| has_geo)
+            .map(found_slowly)
+            .into_iter()
+            .flatten()
+        {
+            put(&mut root, &format!("{end}.{name}"), value);
+        }
+    }
     let network_type = match (source.or(destination), get(Field::Type)) {
         (Some(address), _) => Some(if address.is_ipv4() { "ipv4" } else { "ipv6" }),
         (None, Some("IPv4")) => Some("ipv4"),
@@ -306,7 +319,7 @@ fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool) -> Value {
     if let Some(words) = get(Field::TrafficPath).and_then(|code| traffic_path(code.as_bytes())) {
         put(&mut root, "flowship.path", json!(words));
     }
-    put_zones(&mut root, cells);
+    zones::put_zones(&mut root, cells);
     if root.get("orchestrator").is_some() {
         put(&mut root, "orchestrator.type", json!("ecs"));
     }
@@ -314,78 +327,6 @@ fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool) -> Value {
         put(&mut root, "orchestrator.resource.type", json!("container"));
     }
     root
-}
-
-/// The zones that one record says, without a network map and without other records.
-fn put_zones(root: &mut Value, cells: &[Cell]) {
-    let get = |field: Field| {
-        let mut found = cells
-            .iter()
-            .filter(|(spec, _)| spec.is_some_and(|spec| spec.field == field));
-        found.next().and_then(|(_, text)| text.as_deref())
-    };
-    let is_of_a_zone = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let zone = |field| get(field).filter(|text| text.len() <= 24 && text.chars().all(is_of_a_zone));
-    let address = |field| get(field).map(|text| text.parse::<IpAddr>().unwrap());
-    let is_public = |address: IpAddr| match address {
-        IpAddr::V4(address) => {
-            let of = |first: [u8; 4], prefix_bits: u32| {
-                (address.to_bits() ^ u32::from_be_bytes(first)) >> (32 - prefix_bits) == 0
-            };
-            let private = [([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16)];
-            let local = [([169, 254, 0, 0], 16), ([100, 64, 0, 0], 10)];
-            !private
-                .into_iter()
-                .chain(local)
-                .any(|(first, prefix_bits)| of(first, prefix_bits))
-        }
-        IpAddr::V6(address) => address.to_bits() >> 32 == 0x0064_ff9b_0000_0000_0000_0000,
-    };
-    let is_tgw = cells
-        .iter()
-        .any(|(spec, _)| spec.is_some_and(|spec| spec.datasets == [Dataset::Tgw]));
-    let ends = [address(Field::Srcaddr), address(Field::Dstaddr)];
-    let has_flow = ends != [None, None] || !matches!(get(Field::LogStatus), Some("NODATA" | "SKIPDATA"));
-    let mut zones = [None, None];
-    let own = match get(Field::FlowDirection) {
-        Some("egress") => Some(0),
-        Some("ingress") => Some(1),
-        _ => None,
-    };
-    if is_tgw {
-        zones = [Field::TgwSrcAzId, Field::TgwDstAzId].map(|field| Some(("tgw_az_id", zone(field)?)));
-    } else if let (Some(own), true) = (own, has_flow) {
-        if get(Field::InterfaceType) != Some("transit_gateway") {
-            zones[own] = zone(Field::AzId).map(|zone| ("az_id", zone));
-        }
-        if !ends[1 - own].is_some_and(is_public) {
-            zones[1 - own] = zone(Field::NextHopAzId).map(|zone| ("next_hop", zone));
-        }
-    }
-    for (end, zone) in ["source", "destination"].iter().zip(zones) {
-        let Some((rule, zone)) = zone else { continue };
-        put(root, &format!("flowship.{end}.zone"), json!(zone));
-        if root.pointer("/flowship/zone_source") != Some(&json!("next_hop")) {
-            put(root, "flowship.zone_source", json!(rule));
-        }
-    }
-    if let [Some((_, source)), Some((_, destination))] = zones {
-        let crossing = if source == destination { "same" } else { "cross" };
-        put(root, "flowship.zone_crossing", json!(crossing));
-    }
-}
-
-/// The document without what the zones added.
-fn without_zones(mut document: Value) -> Value {
-    if let Some(Value::Object(own)) = document.get_mut("flowship") {
-        for member in ["source", "destination", "zone_source", "zone_crossing"] {
-            own.remove(member);
-        }
-        if own.is_empty() {
-            document.as_object_mut().unwrap().remove("flowship");
-        }
-    }
-    document
 }
 
 fn cell(spec: Option<&'static FieldSpec>) -> impl Strategy<Value = Cell> {
@@ -408,7 +349,8 @@ fn cell(spec: Option<&'static FieldSpec>) -> impl Strategy<Value = Cell> {
         Some((_, Kind::Address)) => {
             let v4 = any::<std::net::Ipv4Addr>().prop_map(|address| address.to_string());
             let v6 = any::<std::net::Ipv6Addr>().prop_map(|address| address.to_string());
-            prop_oneof![v4, v6, Just("10.0.0.1".to_owned())].boxed()
+            let known = prop::sample::select(&geo::ADDRESSES[..]).prop_map(str::to_owned);
+            prop_oneof![1 => v4, 1 => v6, 2 => known].boxed()
         }
         Some((_, Kind::Text)) | None => text().boxed(),
     };
@@ -430,14 +372,15 @@ proptest! {
     #[test]
     fn every_document_is_what_the_slow_way_makes_of_it(
         cells in object(), timestamp in 0..=i32::MAX as u32, has_community_id in any::<bool>(),
+        has_geo in any::<bool>(),
     ) {
         let header: Vec<&str> = cells.iter().map(|(spec, _)| spec.map_or("new-field", |spec| spec.name)).collect();
         let line: Vec<&str> = cells.iter().map(|(_, text)| text.as_deref().unwrap_or("-")).collect();
         let (header, line) = (header.join(" "), line.join(" "));
-        let document = write(&header, &line, timestamp, has_community_id);
-        let zoneless = Enrichment { community_id: has_community_id, zones: None };
-        let zoneless = write_enriched(&header, &line, timestamp, zoneless);
-        prop_assert_eq!(without_zones(document.clone()), zoneless);
+        let enriched = |zones| Enrichment { community_id: has_community_id, geo: has_geo.then(geo::known), zones };
+        let document = write_enriched(&header, &line, timestamp, enriched(Some(Arc::default())));
+        let zoneless = write_enriched(&header, &line, timestamp, enriched(None));
+        prop_assert_eq!(zones::without_zones(document.clone()), zoneless);
         let dataset = Format::parse(header.as_bytes()).unwrap().dataset();
         let allowed: BTreeSet<&str> = fields(dataset).chain(["aws.vpcflow.new_field"]).collect();
         let mut found = BTreeSet::new();
@@ -445,6 +388,6 @@ proptest! {
         for path in &found {
             prop_assert!(allowed.contains(path.as_str()), "{} is not in the list", path);
         }
-        prop_assert_eq!(document, reference(&cells, timestamp, has_community_id));
+        prop_assert_eq!(document, reference(&cells, timestamp, has_community_id, has_geo));
     }
 }

@@ -6,9 +6,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use sha1::block_api::compress;
+
+use crate::radix64;
 
 const VERSION: &[u8; 2] = b"1:";
 const NUM_CHARS: usize = VERSION.len() + 28;
@@ -22,20 +22,78 @@ const ICMP_V6: u8 = 58;
 /// Protocols whose ports are part of the id: TCP, UDP and SCTP. (ICMP's are its type and code.)
 const WITH_PORTS: [u8; 3] = [6, 17, 132];
 
-/// The id of a flow, as text.
+/// The id of a flow: a SHA-1 digest.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct CommunityId([u8; NUM_CHARS]);
+pub struct CommunityId([u32; 5]);
 
 impl CommunityId {
     /// The text: ASCII that needs no escaping.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    #[inline(always)]
+    pub fn to_text(self) -> [u8; NUM_CHARS] {
+        let [a, b, c, d, e] = self.0.map(u128::from);
+        let mut text = [0; NUM_CHARS];
+        text[..2].copy_from_slice(VERSION);
+        // 160 bits are 26 digits of six bits and four bits more, which base64 fills up with zeros.
+        let first = a << 96 | b << 64 | c << 32 | d;
+        let last = (first & 0xff) << 34 | e << 2;
+        if let Some(digits) = text[2..].first_chunk_mut::<20>() {
+            radix64::encode(radix64::STANDARD, first >> 8, digits);
+        }
+        if let Some(digits) = text[22..].first_chunk_mut::<7>() {
+            radix64::encode(radix64::STANDARD, last, digits);
+        }
+        text[NUM_CHARS - 1] = b'=';
+        text
     }
 }
 
 impl fmt::Debug for CommunityId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.0))
+        f.write_str(&String::from_utf8_lossy(&self.to_text()))
+    }
+}
+
+/// The ids of flows that were met a short while ago: the two directions of a flow have one id, and stand near each other.
+#[derive(Debug)]
+pub struct CommunityIds {
+    recent: Box<[(u128, CommunityId); NUM_RECENT]>,
+}
+
+/// 9 KiB: what is kept is found in the processor's first cache.
+const NUM_RECENT: usize = 256;
+
+impl Default for CommunityIds {
+    fn default() -> Self {
+        // No flow has the key 0: its addresses would both be 0.0.0.0 and its protocol too.
+        Self {
+            recent: Box::new([(0, CommunityId([0; 5])); NUM_RECENT]),
+        }
+    }
+}
+
+impl CommunityIds {
+    /// The same as [`community_id`].
+    #[inline(always)]
+    pub fn get(&mut self, protocol: u8, source: End, destination: End) -> Option<CommunityId> {
+        let (IpAddr::V4(a), IpAddr::V4(b), Some(a_port), Some(b_port)) =
+            (source.0, destination.0, source.1, destination.1)
+        else {
+            return community_id(protocol, source, destination);
+        };
+        if !WITH_PORTS.contains(&protocol) {
+            return community_id(protocol, source, destination);
+        }
+        let [a, b] = [(a, a_port), (b, b_port)]
+            .map(|(address, port)| u64::from(address.to_bits()) << 16 | u64::from(port));
+        let (first, second) = if a <= b { (a, b) } else { (b, a) };
+        let key = u128::from(first) << 64 | u128::from(second) | u128::from(protocol) << 120;
+        // Fibonacci hashing: the upper bits depend on all.
+        let hash = (first ^ second.rotate_left(24)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+        let slot = &mut self.recent[usize::try_from(hash).unwrap_or_default() % NUM_RECENT];
+        if slot.0 != key {
+            *slot = (key, community_id(protocol, source, destination)?);
+        }
+        Some(slot.1)
     }
 }
 
@@ -69,6 +127,30 @@ fn ordered(seed: u16, protocol: u8, a: End, b: End) -> Option<CommunityId> {
 /// The message is at most 40 bytes, so that with SHA-1's padding it is one block: compressed without a hasher.
 fn hash(seed: u16, protocol: u8, first: End, second: End) -> CommunityId {
     const INITIAL_STATE: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+    let block = match (first, second) {
+        ((IpAddr::V4(a), Some(a_port)), (IpAddr::V4(b), Some(b_port))) => {
+            short_block(seed, protocol, a.to_bits(), b.to_bits(), a_port, b_port)
+        }
+        _ => block(seed, protocol, first, second),
+    };
+    let mut state = INITIAL_STATE;
+    compress(&mut state, &[block]);
+    CommunityId(state)
+}
+
+/// The block of most flows: a message of 16 bytes, put together as one number.
+#[inline(always)]
+fn short_block(seed: u16, protocol: u8, a: u32, b: u32, a_port: u16, b_port: u16) -> [u8; 64] {
+    let addresses = u128::from(seed) << 112 | u128::from(a) << 80 | u128::from(b) << 48;
+    let rest = u128::from(protocol) << 40 | u128::from(a_port) << 16 | u128::from(b_port);
+    let mut block = [0; 64];
+    block[..16].copy_from_slice(&(addresses | rest).to_be_bytes());
+    block[16] = 0x80;
+    block[63] = 16 * 8;
+    block
+}
+
+fn block(seed: u16, protocol: u8, first: End, second: End) -> [u8; 64] {
     let mut block = [0; 64];
     let mut length = 0;
     let mut push = |piece: &[u8]| {
@@ -90,18 +172,7 @@ fn hash(seed: u16, protocol: u8, first: End, second: End) -> CommunityId {
     }
     block[length] = 0x80;
     block[56..].copy_from_slice(&(8 * length as u64).to_be_bytes());
-    let mut state = INITIAL_STATE;
-    compress(&mut state, &[block]);
-    let mut digest = [0; 20];
-    for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
-        bytes.copy_from_slice(&word.to_be_bytes());
-    }
-    let mut text = [0; NUM_CHARS];
-    text[..VERSION.len()].copy_from_slice(VERSION);
-    STANDARD
-        .encode_slice(digest, &mut text[VERSION.len()..])
-        .expect("20 bytes are 28 characters");
-    CommunityId(text)
+    block
 }
 
 #[cfg(test)]
@@ -173,6 +244,19 @@ mod tests {
         assert_eq!(back, "1:RSrSeR7aX0k/po3mvAkD6NbCy7E=");
         for protocol in [ICMP, ICMP_V6] {
             assert_eq!(community_id(protocol, end("1.2.3.4", 0), end("5.6.7.8", 0)), None);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_remembered_is_what_would_be_computed(
+            flows in proptest::collection::vec((0_u8..20, 0_u32..4, 0_u16..3, 0_u32..4, 0_u16..3), 1..2000),
+        ) {
+            let mut ids = CommunityIds::default();
+            for (protocol, a, a_port, b, b_port) in flows {
+                let (a, b) = ((IpAddr::from(a.to_be_bytes()), Some(a_port)), (IpAddr::from(b.to_be_bytes()), Some(b_port)));
+                proptest::prop_assert_eq!(ids.get(protocol, a, b), community_id(protocol, a, b));
+            }
         }
     }
 

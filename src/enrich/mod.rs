@@ -2,6 +2,7 @@
 //! miss). Nothing here changes a document's id, its index or any counter.
 
 mod community_id;
+mod geo;
 mod network_map;
 mod tag;
 mod zones;
@@ -9,11 +10,12 @@ mod zones;
 use std::sync::Arc;
 
 use crate::config::{ConfigError, EnrichSettings, Problem};
-use crate::fetch::{LocalFile, fetch};
+use crate::fetch::{Fetched, LocalFile, fetch};
 use crate::object::ObjectStore;
 use crate::outcome::error_chain;
 
-pub use community_id::{CommunityId, community_id};
+pub use community_id::{CommunityId, CommunityIds, community_id};
+pub use geo::{Coordinates, DatabaseError, Geo, Place, RegionCode};
 pub use network_map::{NetworkMap, NetworkMapError};
 pub use zones::{ZoneFinder, ZoneId, ZoneRule, Zones};
 
@@ -22,7 +24,9 @@ pub use zones::{ZoneFinder, ZoneId, ZoneRule, Zones};
 pub struct Enrichment {
     /// Whether documents have a `network.community_id`, which takes a fifth of the store.
     pub community_id: bool,
-    /// What is known of the user's networks, if documents have the zones of their ends.
+    /// Where addresses are; `None` without databases.
+    pub geo: Option<Geo>,
+    /// What is known of the user's networks; `None`: documents do not have the zones of their ends.
     pub zones: Option<Arc<NetworkMap>>,
 }
 
@@ -37,7 +41,7 @@ impl Enrichment {
             true => &settings.network_map[..],
             false => &[],
         };
-        let fetched = fetch(
+        let Fetched { files, mut problems } = fetch(
             [
                 ("GEO_CITY_DB", &settings.geo_city_db),
                 ("GEO_ASN_DB", &settings.geo_asn_db),
@@ -46,15 +50,30 @@ impl Enrichment {
             connect,
         )
         .await;
-        let mut problems = fetched.problems;
-        let [_, _, network_map] = fetched.files;
-        let map = read_network_map(network_map);
+        let [city_files, asn_files, map_files] = files;
+        let mut geo = Geo::default();
+        let mut check = |name, opened: Result<(), DatabaseError>| {
+            if let Err(error) = opened {
+                problems.push(Problem {
+                    name,
+                    message: error_chain(&error),
+                });
+            }
+        };
+        for file in city_files {
+            check("GEO_CITY_DB", geo.add_places(file));
+        }
+        for file in asn_files {
+            check("GEO_ASN_DB", geo.add_systems(file));
+        }
+        let map = read_network_map(map_files);
         let map = map.map_err(|wrong| problems.extend(wrong)).unwrap_or_default();
         if !problems.is_empty() {
             return Err(ConfigError { problems });
         }
         Ok(Self {
             community_id: settings.community_id,
+            geo: (!geo.is_empty()).then_some(geo),
             zones: settings.zones.then(|| Arc::new(map)),
         })
     }
@@ -65,6 +84,7 @@ impl Default for Enrichment {
     fn default() -> Self {
         Self {
             community_id: true,
+            geo: None,
             zones: Some(Arc::default()),
         }
     }
@@ -82,3 +102,6 @@ fn read_network_map(files: Vec<LocalFile>) -> Result<NetworkMap, Vec<Problem>> {
         errors.iter().map(problem).collect()
     })
 }
+
+#[cfg(test)]
+pub(crate) use geo::tests as geo_tests;

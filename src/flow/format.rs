@@ -1,6 +1,7 @@
 //! A header line → the plan of an object: which column each field is, in any order.
 
 use super::field::{Dataset, FIELDS, Field, Kind, NUM_FIELDS};
+use super::text::{PADDING, Text};
 
 /// Longest column name that is taken for one; AWS's longest has 26 characters.
 const MAX_NAME_BYTES: usize = 64;
@@ -33,16 +34,41 @@ const NO_COLUMN: usize = usize::MAX;
 pub(super) struct ParsedColumn {
     pub(super) column: usize,
     pub(super) field: Field,
+    pub(super) slot: usize,
+    pub(super) kind: Kind,
 }
 
 /// A column that goes into the document under its own name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawColumn {
     pub(super) column: usize,
-    /// The name in snake case as a key of JSON, with its colon.
-    pub(super) member: String,
-    /// `None`: a column that the table does not know, kept as a string.
-    pub(super) field: Option<Field>,
+    /// The name in snake case as a key of JSON, with its colon; padded.
+    member: Vec<u8>,
+    /// Where its number is, if it is one.
+    pub(super) number_slot: Option<usize>,
+    pub(super) is_tag: bool,
+}
+
+impl RawColumn {
+    /// Of a known field, or (`None`) of a column that the table does not know, kept as a string.
+    fn new(column: usize, key: &str, field: Option<Field>) -> Self {
+        // Names are of characters that need no escaping.
+        let mut member = format!("\"{key}\":").into_bytes();
+        member.resize(member.len() + PADDING, 0);
+        let kind = field.map(|field| field.spec().kind);
+        Self {
+            column,
+            member,
+            number_slot: field
+                .filter(|field| matches!(field.spec().kind, Kind::Number(_)))
+                .map(Field::slot),
+            is_tag: kind == Some(Kind::Tag),
+        }
+    }
+
+    pub(super) fn member(&self) -> Text<'_> {
+        Text::new(&self.member, 0, self.member.len() - PADDING)
+    }
 }
 
 /// Why an object's format is not usable.
@@ -94,11 +120,7 @@ impl Format {
                 None => {
                     let repeated = unknown.contains(&name);
                     unknown.push(name);
-                    format.raw.push(RawColumn {
-                        column,
-                        member: member(&unknown_key(name)),
-                        field: None,
-                    });
+                    format.raw.push(RawColumn::new(column, &unknown_key(name), None));
                     repeated
                 }
             };
@@ -153,7 +175,12 @@ impl Format {
             self.dataset = Dataset::Tgw;
         }
         if !matches!(spec.kind, Kind::Text | Kind::Tag) {
-            self.parsed.push(ParsedColumn { column, field });
+            self.parsed.push(ParsedColumn {
+                column,
+                field,
+                slot: field.slot(),
+                kind: spec.kind,
+            });
         }
         let key = spec
             .target
@@ -161,11 +188,7 @@ impl Format {
             .filter(|key| !key.contains('.'));
         let key = key.filter(|_| matches!(spec.kind, Kind::Text | Kind::Tag | Kind::Number(_)));
         if let Some(key) = key {
-            self.raw.push(RawColumn {
-                column,
-                member: member(key),
-                field: Some(field),
-            });
+            self.raw.push(RawColumn::new(column, key, Some(field)));
         }
         true
     }
@@ -206,11 +229,6 @@ impl Default for Format {
         }
         format
     }
-}
-
-/// Names are of characters that need no escaping.
-fn member(key: &str) -> String {
-    format!("\"{key}\":")
 }
 
 /// The name that a column which the table does not know has under `aws.vpcflow`.
@@ -257,7 +275,7 @@ mod tests {
         let raw: Vec<_> = format
             .raw()
             .iter()
-            .map(|raw| (raw.column, raw.member.as_str()))
+            .map(|raw| (raw.column, std::str::from_utf8(raw.member().as_bytes()).unwrap()))
             .collect();
         assert_eq!(raw, [(1, "\"new_field_2\":")]);
     }
@@ -275,7 +293,11 @@ mod tests {
     #[test]
     fn an_unknown_column_never_takes_the_place_of_a_known_one() {
         let format = Format::parse(b"srcaddr tcp-flags-array pkt-src-service sublocation").unwrap();
-        let keys: Vec<&str> = format.raw().iter().map(|raw| raw.member.as_str()).collect();
+        let keys: Vec<&str> = format
+            .raw()
+            .iter()
+            .map(|raw| std::str::from_utf8(raw.member().as_bytes()).unwrap())
+            .collect();
         assert_eq!(
             keys,
             [

@@ -7,8 +7,10 @@
 
 mod field;
 mod format;
+mod matches;
 mod protocol;
 mod row;
+mod text;
 mod value;
 mod words;
 
@@ -16,4 +18,5 @@ pub use field::{Dataset, FIELDS, Field, FieldSpec, Kind, NUM_FIELDS};
 pub use format::{Format, FormatError, is_header};
 pub use protocol::transport_name;
 pub use row::{Columns, LineError, LogStatus, RawValue, Row};
+pub use text::Text;
 pub use words::{TCP_FLAGS, traffic_path};

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use super::field::{Dataset, Field, Kind, NUM_ADDRESSES, NUM_NUMBERS};
-use super::format::Format;
+use super::format::{Format, ParsedColumn};
+use super::matches::matches;
+use super::text::{PADDING, Text};
 use super::value;
 
 /// Longest piece of a line that an error quotes, characters.
@@ -74,36 +76,51 @@ pub enum LogStatus {
 }
 
 /// Splits and parses lines. Reused from line to line, so that no line allocates.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Columns {
+    /// A copy of the line, with [`PADDING`] zeros behind it.
+    padded: Vec<u8>,
+    length: usize,
     spans: Vec<(usize, usize)>,
     addresses: [Option<IpAddr>; NUM_ADDRESSES],
     numbers: [Option<u64>; NUM_NUMBERS],
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self {
+            padded: vec![0; PADDING],
+            length: 0,
+            spans: Vec::new(),
+            addresses: [None; NUM_ADDRESSES],
+            numbers: [None; NUM_NUMBERS],
+        }
+    }
 }
 
 /// One flow record: a view of a line. Absent (`-`, empty) is `None`, never a value.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     format: &'a Format,
-    line: &'a [u8],
     columns: &'a Columns,
 }
 
 /// A value that goes into the document under the column's own name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum RawValue<'a> {
     /// As it is.
-    Text(&'a [u8]),
+    Text(Text<'a>),
     /// Percent-encoded.
-    Tag(&'a [u8]),
-    /// A number.
-    Number(u64),
+    Tag(Text<'a>),
+    /// A number, and its digits as they stand in the line.
+    Number(u64, Text<'a>),
 }
 
 impl Columns {
     /// Splits `line` and parses the typed columns of `format`.
-    pub fn parse<'a>(&'a mut self, format: &'a Format, line: &'a [u8]) -> Result<Row<'a>, LineError> {
-        self.split(line);
+    pub fn parse<'a>(&'a mut self, format: &'a Format, line: &[u8]) -> Result<Row<'a>, LineError> {
+        self.take(line);
+        self.split();
         let expected = format.num_columns();
         if self.spans.len() != expected {
             return Err(LineError::ColumnCount {
@@ -114,63 +131,92 @@ impl Columns {
         self.addresses = [None; NUM_ADDRESSES];
         self.numbers = [None; NUM_NUMBERS];
         for parsed in format.parsed() {
-            let (field, slot) = (parsed.field, parsed.field.slot());
-            let Some(text) = self.text(line, parsed.column) else {
+            let Some(text) = self.text(parsed.column) else {
                 continue;
             };
-            match field.spec().kind {
-                Kind::Address => self.addresses[slot] = Some(address(field, text)?),
-                Kind::Number(max) => self.numbers[slot] = Some(number(field, text, max)?),
-                Kind::Flags => self.numbers[slot] = Some(number(field, text, MAX_FLAGS)?),
-                Kind::Time => self.numbers[slot] = Some(time(field, text)?),
+            match parsed.kind {
+                Kind::Address => self.addresses[parsed.slot] = Some(self.address(format, parsed, text)?),
+                Kind::Number(max) => self.numbers[parsed.slot] = Some(number(parsed.field, text, max)?),
+                Kind::Flags => self.numbers[parsed.slot] = Some(number(parsed.field, text, MAX_FLAGS)?),
+                Kind::Time => self.numbers[parsed.slot] = Some(time(parsed.field, text)?),
                 Kind::Text | Kind::Tag => {}
             }
         }
         Ok(Row {
             format,
-            line,
             columns: self,
         })
     }
 
-    /// Splits a line at runs of blanks.
-    fn split(&mut self, line: &[u8]) {
+    /// The packet's own ends are most often those that the interface saw, and stand behind them.
+    #[inline(always)]
+    fn address(&self, format: &Format, parsed: &ParsedColumn, text: Text<'_>) -> Result<IpAddr, LineError> {
+        let other = match parsed.field {
+            Field::PktSrcaddr => Field::Srcaddr,
+            Field::PktDstaddr => Field::Dstaddr,
+            _ => return address(parsed.field, text),
+        };
+        match (self.addresses[other.slot()], self.text(format.position(other))) {
+            (Some(address), Some(same)) if text == same => Ok(address),
+            _ => address(parsed.field, text),
+        }
+    }
+
+    fn take(&mut self, line: &[u8]) {
+        self.length = line.len();
+        if self.padded.len() < line.len() + PADDING {
+            self.padded.resize(line.len() + PADDING, 0);
+        }
+        self.padded[..line.len()].copy_from_slice(line);
+        self.padded[line.len()..][..PADDING].fill(0);
+    }
+
+    /// Splits the line at runs of blanks: finds the blanks of 64 bytes at once, because columns are too short for a
+    /// search of the next blank to pay.
+    #[inline(always)]
+    fn split(&mut self) {
         self.spans.clear();
         let mut start = 0;
-        let mut blank_at = |blank: usize| {
-            if blank > start {
-                self.spans.push((start, blank));
-            }
-            start = blank + 1;
-        };
-        let (words, rest) = line.as_chunks::<8>();
-        for (number, word) in words.iter().enumerate() {
-            let mut blanks = blanks_of(*word);
+        for (number, block) in self.padded[..self.length + PADDING]
+            .as_chunks::<64>()
+            .0
+            .iter()
+            .enumerate()
+        {
+            let mut blanks = blanks_of(block);
             while blanks != 0 {
-                // The highest bit of a byte is set where the byte is a blank.
-                blank_at(number * 8 + blanks.trailing_zeros() as usize / 8);
+                let blank = number * 64 + blanks.trailing_zeros() as usize;
+                if blank > start {
+                    self.spans.push((start, blank));
+                }
+                start = blank + 1;
                 blanks &= blanks - 1;
             }
         }
-        for (position, byte) in rest.iter().enumerate() {
-            if matches!(byte, b' ' | b'\t') {
-                blank_at(words.len() * 8 + position);
-            }
+        if self.length > start {
+            self.spans.push((start, self.length));
         }
-        blank_at(line.len());
     }
 
-    fn text<'a>(&self, line: &'a [u8], column: usize) -> Option<&'a [u8]> {
+    #[inline(always)]
+    fn text(&self, column: usize) -> Option<Text<'_>> {
         let (from, to) = *self.spans.get(column)?;
-        let text = &line[from..to];
-        (text != b"-").then_some(text)
+        let is_absent = to - from == 1 && self.padded[from] == b'-';
+        (!is_absent).then(|| Text::new(&self.padded, from, to))
     }
 }
 
 impl<'a> Row<'a> {
     /// The text of a field, whatever its kind.
-    pub fn text(&self, field: Field) -> Option<&'a [u8]> {
-        self.columns.text(self.line, self.format.position(field))
+    #[inline(always)]
+    pub fn text(&self, field: Field) -> Option<Text<'a>> {
+        self.columns.text(self.format.position(field))
+    }
+
+    /// The text of a field as bytes.
+    #[inline(always)]
+    pub fn bytes(&self, field: Field) -> Option<&'a [u8]> {
+        self.text(field).map(|text| text.as_bytes())
     }
 
     /// The value of a field that is an address.
@@ -198,55 +244,53 @@ impl<'a> Row<'a> {
 
     /// The line that it is a view of.
     pub fn line(&self) -> &'a [u8] {
-        self.line
+        &self.columns.padded[..self.columns.length]
     }
 
     /// The present values that go into the document under their columns' own names, unknown columns included: key as
     /// JSON writes it, with its colon, and value.
-    pub fn raw(&self) -> impl Iterator<Item = (&'a str, RawValue<'a>)> {
-        let Self {
-            format,
-            line,
-            columns,
-        } = *self;
+    pub fn raw(&self) -> impl Iterator<Item = (Text<'a>, RawValue<'a>)> {
+        let Self { format, columns } = *self;
         format.raw().iter().filter_map(move |raw| {
-            let value = match raw.field.map(|field| (field, field.spec().kind)) {
-                Some((field, Kind::Number(_))) => RawValue::Number(columns.numbers[field.slot()]?),
-                Some((_, Kind::Tag)) => RawValue::Tag(columns.text(line, raw.column)?),
-                _ => RawValue::Text(columns.text(line, raw.column)?),
+            let text = columns.text(raw.column)?;
+            let value = match raw.number_slot {
+                Some(slot) => RawValue::Number(columns.numbers[slot]?, text),
+                None if raw.is_tag => RawValue::Tag(text),
+                None => RawValue::Text(text),
             };
-            Some((raw.member.as_str(), value))
+            Some((raw.member(), value))
         })
     }
 
     /// The record's completeness.
     pub fn status(&self) -> LogStatus {
         match self.text(Field::LogStatus) {
-            Some(b"NODATA") => LogStatus::NoData,
-            Some(b"SKIPDATA") => LogStatus::SkipData,
+            Some(status) if status.is(b"NODATA") => LogStatus::NoData,
+            Some(status) if status.is(b"SKIPDATA") => LogStatus::SkipData,
             _ => LogStatus::Ok,
         }
     }
 }
 
-/// Eight bytes at once (columns are too short for a search of the next blank to pay): the highest bit of every byte
-/// that is a blank or a tab.
-fn blanks_of(bytes: [u8; 8]) -> u64 {
-    const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let word = u64::from_le_bytes(bytes);
-    // No carry leaves a byte: its sum is at most 0xfe.
-    let zeros = |word: u64| !(((word & LOW_BITS) + LOW_BITS) | word | LOW_BITS);
-    zeros(word ^ u64::from_ne_bytes([b' '; 8])) | zeros(word ^ u64::from_ne_bytes([b'\t'; 8]))
+/// A bit for every byte that is a blank or a tab, the first byte's lowest.
+#[inline(always)]
+fn blanks_of(block: &[u8; 64]) -> u64 {
+    let quarters = block.as_chunks::<16>().0.iter().enumerate();
+    quarters.fold(0, |blanks, (number, bytes)| {
+        blanks | (matches(bytes, b' ') | matches(bytes, b'\t')) << (16 * number)
+    })
 }
 
-fn address(field: Field, text: &[u8]) -> Result<IpAddr, LineError> {
+#[inline(always)]
+fn address(field: Field, text: Text<'_>) -> Result<IpAddr, LineError> {
     value::address(text).ok_or_else(|| LineError::Address {
         column: field.spec().name,
         value: quote(text),
     })
 }
 
-fn number(field: Field, text: &[u8], max: u64) -> Result<u64, LineError> {
+#[inline(always)]
+fn number(field: Field, text: Text<'_>, max: u64) -> Result<u64, LineError> {
     let number = value::number(text).filter(|number| *number <= max);
     number.ok_or_else(|| LineError::Number {
         column: field.spec().name,
@@ -255,15 +299,17 @@ fn number(field: Field, text: &[u8], max: u64) -> Result<u64, LineError> {
     })
 }
 
-fn time(field: Field, text: &[u8]) -> Result<u64, LineError> {
+#[inline(always)]
+fn time(field: Field, text: Text<'_>) -> Result<u64, LineError> {
     value::seconds(text).ok_or_else(|| LineError::Time {
         column: field.spec().name,
         value: quote(text),
     })
 }
 
-fn quote(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
+#[cold]
+fn quote(text: Text<'_>) -> String {
+    let text = String::from_utf8_lossy(text.as_bytes());
     let mut quoted: String = text
         .chars()
         .take(MAX_QUOTED_CHARS)
@@ -310,11 +356,11 @@ mod tests {
             let times = (row.time(Field::Start), row.time(Field::End));
             assert_eq!(times, (Some(1_418_530_010), Some(1_418_530_070)));
             assert_eq!(
-                (row.text(Field::Action), row.status()),
+                (row.bytes(Field::Action), row.status()),
                 (Some(&b"ACCEPT"[..]), LogStatus::Ok)
             );
             assert_eq!(
-                (row.text(Field::VpcId), row.number(Field::TcpFlags)),
+                (row.bytes(Field::VpcId), row.number(Field::TcpFlags)),
                 (None, None)
             );
         };
@@ -329,7 +375,10 @@ mod tests {
                 (row.number(Field::Srcport), row.number(Field::Bytes)),
                 (None, None)
             );
-            assert_eq!((row.text(Field::Action), row.status()), (None, LogStatus::NoData));
+            assert_eq!(
+                (row.bytes(Field::Action), row.status()),
+                (None, LogStatus::NoData)
+            );
         };
         parse(NO_DATA, look).unwrap();
     }
@@ -406,13 +455,24 @@ mod tests {
         let row = columns
             .parse(&format, b"10.0.0.1  x=1 007 1418530070 - a%20b vpc-1")
             .unwrap();
-        let expected = [
-            ("\"new_a\":", RawValue::Text(b"x=1")),
-            ("\"packets_lost_no_route\":", RawValue::Number(7)),
-            ("\"asg_tag\":", RawValue::Tag(b"a%20b")),
-            ("\"vpc_id\":", RawValue::Text(b"vpc-1")),
+        let shown = |value: RawValue<'_>| match value {
+            RawValue::Text(text) => format!("text {}", String::from_utf8_lossy(text.as_bytes())),
+            RawValue::Tag(text) => format!("tag {}", String::from_utf8_lossy(text.as_bytes())),
+            RawValue::Number(number, digits) => {
+                format!(
+                    "number {number} of {}",
+                    String::from_utf8_lossy(digits.as_bytes())
+                )
+            }
+        };
+        let raw = row.raw().map(|(member, value)| (member.as_bytes(), shown(value)));
+        let expected: [(&[u8], String); 4] = [
+            (b"\"new_a\":", "text x=1".into()),
+            (b"\"packets_lost_no_route\":", "number 7 of 007".into()),
+            (b"\"asg_tag\":", "tag a%20b".into()),
+            (b"\"vpc_id\":", "text vpc-1".into()),
         ];
-        assert_eq!(row.raw().collect::<Vec<_>>(), expected);
+        assert_eq!(raw.collect::<Vec<_>>(), expected);
     }
 
     proptest! {
@@ -425,7 +485,8 @@ mod tests {
         #[test]
         fn splitting_is_what_splitting_at_blanks_is(line in "[a \t!\u{80}\u{a0}\n\u{c}]{0,60}") {
             let mut columns = Columns::default();
-            columns.split(line.as_bytes());
+            columns.take(line.as_bytes());
+            columns.split();
             let found: Vec<&str> =
                 columns.spans.iter().map(|(from, to)| line.get(*from..*to).unwrap()).collect();
             prop_assert_eq!(found, line.split([' ', '\t']).filter(|column| !column.is_empty()).collect::<Vec<_>>());

@@ -20,14 +20,16 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What of an object goes into its documents beside its lines.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
-    pub(crate) hash: ObjectHash,
+pub struct Source {
+    /// Bucket and key.
+    pub hash: ObjectHash,
     /// The time of a record that has none, Unix seconds: the stamp in the key, else when the object was written.
-    pub(crate) fallback_time: Option<u32>,
+    pub fallback_time: Option<u32>,
 }
 
 impl Source {
-    pub(crate) fn new(object: &ObjectRef, last_modified: Option<u32>) -> Self {
+    /// Of an object that was written at this time, Unix seconds.
+    pub fn new(object: &ObjectRef, last_modified: Option<u32>) -> Self {
         Self {
             hash: ObjectHash::new(&object.bucket, &object.key),
             fallback_time: object.key_stamp().or(last_modified),
@@ -37,17 +39,20 @@ impl Source {
 
 /// What the settings say about conversion.
 #[derive(Clone, Debug)]
-pub(crate) struct ConvertSettings {
-    pub(crate) index_prefix: String,
-    pub(crate) keep_no_data: bool,
+pub struct ConvertSettings {
+    /// First part of index names.
+    pub index_prefix: String,
+    /// Whether NODATA records become documents.
+    pub keep_no_data: bool,
     /// The format of objects without a header line, beside the default one.
-    pub(crate) format: Option<Format>,
-    pub(crate) enrichment: Arc<Enrichment>,
+    pub format: Option<Format>,
+    /// What documents are enriched with.
+    pub enrichment: Arc<Enrichment>,
 }
 
 impl ConvertSettings {
     /// What these settings say.
-    pub(crate) fn new(settings: &ShipSettings, enrichment: Arc<Enrichment>) -> Self {
+    pub fn new(settings: &ShipSettings, enrichment: Arc<Enrichment>) -> Self {
         Self {
             index_prefix: settings.index_prefix.clone(),
             keep_no_data: settings.keep_no_data,
@@ -59,25 +64,25 @@ impl ConvertSettings {
 
 /// What reading one object came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ReadSummary {
+pub struct ReadSummary {
     /// Data lines.
-    pub(crate) lines: u64,
+    pub lines: u64,
     /// NODATA records that were not turned into documents.
-    pub(crate) no_data: u64,
+    pub no_data: u64,
     /// Lines that cannot be read.
-    pub(crate) malformed: u64,
+    pub malformed: u64,
     /// The first of them: line number from 1, and why.
-    pub(crate) first_malformed: Option<(u64, LineError)>,
+    pub first_malformed: Option<(u64, LineError)>,
     /// Why the object was not read to its end.
-    pub(crate) failure: Option<Failure>,
+    pub failure: Option<Failure>,
 }
 
 /// Whoever takes the segments takes no more.
 #[derive(Debug)]
-pub(crate) struct Closed;
+pub struct Closed;
 
 /// Who takes what is made of an object.
-pub(crate) trait Taker {
+pub trait Taker {
     /// The next documents, in order. Their items carry the line number as their token.
     fn segment(&mut self, segment: Segment) -> Result<(), Closed>;
 
@@ -86,7 +91,7 @@ pub(crate) trait Taker {
 }
 
 /// Reads an object to its end, or to what stops it.
-pub(crate) fn convert(
+pub fn convert(
     reader: impl BufRead,
     producer: usize,
     source: &Source,
@@ -228,10 +233,9 @@ impl<T: Taker> Converter<'_, T> {
         };
         let id = DocumentId::new(self.source.hash, timestamp, ordinal, line, &mut self.scratch);
         let index = self.names[format.dataset() as usize].at(timestamp);
-        let writer = &mut self.writer;
-        self.segment.push(index, id.as_str(), self.line_number, |out| {
-            writer.write(out, &row, timestamp);
-        });
+        let document = self.writer.write(&row, timestamp);
+        self.segment
+            .push(index, &id.to_text(), self.line_number, document);
     }
 
     fn malformed(&mut self, error: LineError) {

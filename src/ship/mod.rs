@@ -8,7 +8,7 @@
 //! Every arrow is bounded, so memory does not depend on the size or the number of objects: what is held is a few
 //! chunks and one segment an object in flight, and the bodies in flight.
 
-pub(crate) mod convert;
+pub mod convert;
 mod progress;
 
 use std::sync::Arc;

@@ -149,6 +149,15 @@ impl World {
             .unwrap();
     }
 
+    /// Uploads an object into a second bucket, of which nobody is notified. The answer is its URI.
+    pub(crate) async fn put_elsewhere(&self, key: &str, bytes: Vec<u8>) -> String {
+        let bucket = format!("{}-elsewhere", self.bucket);
+        self.s3.create_bucket().bucket(&bucket).send().await.unwrap();
+        let put = self.s3.put_object().bucket(&bucket).key(key);
+        put.body(ByteStream::from(bytes)).send().await.unwrap();
+        format!("s3://{bucket}/{key}")
+    }
+
     /// Sends a message to the main queue.
     pub(crate) async fn send(&self, body: impl Into<String>) {
         self.num_announced.fetch_add(1, Ordering::Relaxed);

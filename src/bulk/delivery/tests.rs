@@ -12,9 +12,12 @@ fn body(producers: &[(usize, std::ops::Range<u64>)]) -> Body {
         let mut segment = Segment::new(*producer, 0);
         for token in tokens.clone() {
             let id = format!("{producer}-{token}");
-            segment.push("i", &id, token, |bytes| {
-                bytes.extend_from_slice(format!(r#"{{"n":{token}}}"#).as_bytes());
-            });
+            segment.push(
+                "i",
+                id.as_bytes(),
+                token,
+                format!(r#"{{"n":{token}}}"#).as_bytes(),
+            );
         }
         assert!(packer.push(segment).is_none());
     }

@@ -35,6 +35,11 @@ impl ZoneId {
         Some(Self { bytes, num_bytes })
     }
 
+    /// The text with zeros behind it, for whoever copies blocks of known size.
+    pub fn block(&self) -> &[u8; MAX_BYTES] {
+        &self.bytes
+    }
+
     /// The text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.num_bytes.get())]

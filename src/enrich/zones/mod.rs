@@ -126,10 +126,10 @@ impl ZoneFinder {
 
     /// The record of a transit gateway names the zones of both ends.
     fn of_gateway(&self, row: &Row<'_>) -> Zones {
-        let stated = |field| row.text(field).and_then(ZoneId::parse);
+        let stated = |field| row.bytes(field).and_then(ZoneId::parse);
         let (source, destination) = (stated(Field::TgwSrcAzId), stated(Field::TgwDstAzId));
         let by_map = |vpc, address| {
-            let vpc = self.map.vpc(Tag::of_id(row.text(vpc)?))?;
+            let vpc = self.map.vpc(Tag::of_id(row.bytes(vpc)?))?;
             let zone = self.map.within(vpc, row.address(address)?)??;
             Some((zone, ZoneRule::NetworkMap))
         };
@@ -149,8 +149,8 @@ impl ZoneFinder {
         }
         let observed = self.facts.observe(&record);
         let own = record.own_end(observed);
-        let zone = row.text(Field::AzId).and_then(ZoneId::parse);
-        let next_hop = row.text(Field::NextHopAzId).and_then(ZoneId::parse);
+        let zone = row.bytes(Field::AzId).and_then(ZoneId::parse);
+        let next_hop = row.bytes(Field::NextHopAzId).and_then(ZoneId::parse);
         let place = |end| -> Placed<'_> {
             if own == Some(end) {
                 let stated = zone.as_ref().map(|zone| (zone, ZoneRule::AzId));

@@ -35,7 +35,7 @@ pub(super) struct Record<'a> {
 
 impl<'a> Record<'a> {
     pub(super) fn new(row: &'a Row<'a>, map: &'a NetworkMap) -> Self {
-        let interface = row.text(Field::InterfaceId).map(Tag::of_id);
+        let interface = row.bytes(Field::InterfaceId).map(Tag::of_id);
         let known = interface.and_then(|id| map.interface(id));
         let (source, destination) = (row.address(Field::Srcaddr), row.address(Field::Dstaddr));
         Self {
@@ -47,7 +47,7 @@ impl<'a> Record<'a> {
             source,
             destination,
             is_passed_through: is_passed_through(row, known, source, destination),
-            direction: match row.text(Field::FlowDirection) {
+            direction: match row.bytes(Field::FlowDirection) {
                 Some(b"egress") => Some(End::Source),
                 Some(b"ingress") => Some(End::Destination),
                 _ => None,
@@ -103,7 +103,7 @@ impl<'a> Record<'a> {
     pub(super) fn map_own(&self, own: End) -> Placed<'a> {
         let subnet = || {
             self.row
-                .text(Field::SubnetId)
+                .bytes(Field::SubnetId)
                 .and_then(|id| self.map.subnet(Tag::of_id(id)))
         };
         let zone = self.known.and_then(|known| known.zone.as_ref());
@@ -160,7 +160,7 @@ fn is_passed_through(
     source: Option<IpAddr>,
     destination: Option<IpAddr>,
 ) -> bool {
-    if row.text(Field::InterfaceType) == Some(b"transit_gateway") {
+    if row.bytes(Field::InterfaceType) == Some(b"transit_gateway") {
         return true;
     }
     match (known, source, destination) {
@@ -173,14 +173,14 @@ fn is_passed_through(
 
 /// The VPC as the record names it, else that of its interface or subnet in the map.
 fn vpc(row: &Row<'_>, map: &NetworkMap, known: Option<&KnownInterface>) -> Option<RecordVpc> {
-    if let Some(id) = row.text(Field::VpcId) {
+    if let Some(id) = row.bytes(Field::VpcId) {
         let tag = Tag::of_id(id);
         return Some(RecordVpc {
             tag,
             mapped: map.vpc(tag),
         });
     }
-    let subnet = || map.subnet(Tag::of_id(row.text(Field::SubnetId)?));
+    let subnet = || map.subnet(Tag::of_id(row.bytes(Field::SubnetId)?));
     let mapped = known.map(|known| known.vpc).or_else(|| Some(subnet()?.vpc))?;
     Some(RecordVpc {
         tag: mapped.tag,

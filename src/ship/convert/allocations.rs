@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::path::Path;
 
 use super::*;
+use crate::enrich::geo_tests;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -58,6 +59,7 @@ fn a_record_of_a_known_kind_allocates_nothing() {
         let lines: Vec<&[u8]> = lines.collect();
 
         let enrichment = Enrichment {
+            geo: Some(geo_tests::known()),
             zones: Some(Arc::new(tests::known_map(&path))),
             ..Enrichment::default()
         };
@@ -74,8 +76,8 @@ fn a_record_of_a_known_kind_allocates_nothing() {
                 let timestamp = row.time(Field::End).unwrap_or_default();
                 let id = DocumentId::new(hash, timestamp, ordinal, line, &mut scratch);
                 out.extend_from_slice(names.at(timestamp).as_bytes());
-                out.extend_from_slice(id.as_str().as_bytes());
-                writer.write(&mut out, &row, timestamp);
+                out.extend_from_slice(&id.to_text());
+                out.extend_from_slice(writer.write(&row, timestamp));
             }
             NUM_ALLOCATIONS.get()
         };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bulk::Packer;
-use crate::enrich::NetworkMap;
+use crate::enrich::{NetworkMap, geo_tests};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
@@ -167,6 +167,18 @@ fn a_taker_that_takes_no_more_ends_the_reading() {
     assert!(summary.lines < 5000);
 }
 
+/// Settings with the geo databases that the known objects named `geo` are converted with.
+fn with_geo() -> ConvertSettings {
+    ConvertSettings {
+        keep_no_data: true,
+        enrichment: Arc::new(Enrichment {
+            geo: Some(geo_tests::known()),
+            ..Enrichment::default()
+        }),
+        ..settings()
+    }
+}
+
 /// The network map of a known object: the files beside it.
 pub(super) fn known_map(object: &Path) -> NetworkMap {
     let start = format!("{}.map", object.file_stem().unwrap().to_str().unwrap());
@@ -181,6 +193,7 @@ pub(super) fn known_map(object: &Path) -> NetworkMap {
 #[test]
 fn known_objects_have_their_known_documents() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/flowlogs-known");
+    let geo = with_geo();
     let parse = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
     let mut num_objects = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
@@ -193,7 +206,7 @@ fn known_objects_have_their_known_documents() {
         let expected = std::fs::read_to_string(path.with_extension("expected.ndjson")).unwrap();
         let expected: Vec<Value> = expected.lines().map(parse).collect();
 
-        let settings = ConvertSettings {
+        let zones = ConvertSettings {
             keep_no_data: true,
             enrichment: Arc::new(Enrichment {
                 zones: Some(Arc::new(known_map(&path))),
@@ -201,7 +214,8 @@ fn known_objects_have_their_known_documents() {
             }),
             ..settings()
         };
-        let (summary, ndjson) = run(&std::fs::read(&path).unwrap(), &settings);
+        let settings = if name.starts_with("geo") { &geo } else { &zones };
+        let (summary, ndjson) = run(&std::fs::read(&path).unwrap(), settings);
         assert_eq!((summary.first_malformed, summary.failure), (None, None), "{name}");
         let lines: Vec<Value> = ndjson.lines().map(parse).collect();
         assert_eq!(lines.len(), 2 * expected.len(), "{name}");
@@ -218,7 +232,49 @@ fn known_objects_have_their_known_documents() {
             assert_eq!(pair[0]["create"]["_index"], index, "{name}");
         }
     }
-    assert!(num_objects >= 25, "only {num_objects} objects were found");
+    assert!(num_objects >= 26, "only {num_objects} objects were found");
+}
+
+/// Enrichment adds members to documents; their ids, their indices, the counters and all else stay as they are.
+#[test]
+fn geo_changes_nothing_but_documents() {
+    let ends = |text: &str| -> String {
+        let lines = geo_tests::ADDRESSES.iter().enumerate();
+        let lines = lines.map(|(number, address)| {
+            let other = geo_tests::ADDRESSES[(number + 5) % geo_tests::ADDRESSES.len()];
+            text.replace("10.0.0.1", address).replace("10.0.0.2", other)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let text = format!(
+        "{HEADER}\n{}\n{GOOD} \nbad\n- - - - - - - - - - 1 2 - NODATA\n",
+        ends(GOOD)
+    );
+    let plain_settings = ConvertSettings {
+        keep_no_data: true,
+        ..settings()
+    };
+    let (plain, with) = (
+        run(text.as_bytes(), &plain_settings),
+        run(text.as_bytes(), &with_geo()),
+    );
+    assert_eq!(plain.0, with.0);
+    assert!(plain.0.malformed > 0 && plain.1 != with.1);
+    let without_geo = |line: &str| {
+        let mut value: Value = serde_json::from_str(line).unwrap();
+        for end in ["source", "destination"] {
+            if let Some(end) = value.get_mut(end).and_then(Value::as_object_mut) {
+                end.remove("geo");
+                end.remove("as");
+            }
+        }
+        value
+    };
+    assert_eq!(plain.1.lines().count(), with.1.lines().count());
+    for (plain, with) in plain.1.lines().zip(with.1.lines()) {
+        assert_eq!(without_geo(plain), without_geo(with));
+        assert_eq!(without_geo(plain), serde_json::from_str::<Value>(plain).unwrap());
+    }
 }
 
 #[test]
@@ -310,7 +366,7 @@ proptest! {
             prop_assert!(serde_json::from_str::<Value>(line).is_ok(), "{}", line);
         }
         // What documents are enriched with changes neither ids, nor indices, nor counters.
-        let enrichment = Arc::new(Enrichment { community_id: false, zones: None });
+        let enrichment = Arc::new(Enrichment { community_id: false, geo: None, zones: None });
         let (plain_summary, plain) = run(&object, &ConvertSettings { enrichment, ..settings() });
         let actions = |ndjson: &str| ndjson.lines().step_by(2).map(str::to_owned).collect::<Vec<_>>();
         prop_assert_eq!((&plain_summary, actions(&plain)), (&summary, actions(&ndjson)));
