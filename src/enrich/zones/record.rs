@@ -47,9 +47,9 @@ impl<'a> Record<'a> {
             source,
             destination,
             is_passed_through: is_passed_through(row, known, source, destination),
-            direction: match row.bytes(Field::FlowDirection) {
-                Some(b"egress") => Some(End::Source),
-                Some(b"ingress") => Some(End::Destination),
+            direction: match row.text(Field::FlowDirection) {
+                Some(direction) if direction.is(b"egress") => Some(End::Source),
+                Some(direction) if direction.is(b"ingress") => Some(End::Destination),
                 _ => None,
             },
         }
