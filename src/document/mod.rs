@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode;
 
-use crate::enrich::{CommunityIds, Enrichment};
+use crate::enrich::{CommunityIds, Enrichment, ZoneFinder, ZoneId, Zones};
 use crate::flow::{Field, RawValue, Row, traffic_path};
 use addresses::Addresses;
 use date::Dates;
@@ -35,12 +35,15 @@ const INITIAL_BYTES: usize = 8 << 10;
 #[derive(Debug)]
 pub struct DocumentWriter {
     parts: Parts,
+    zones: Option<ZoneFinder>,
     buffer: Vec<u8>,
 }
 
 impl DocumentWriter {
     /// A writer of documents with these enrichments.
     pub fn new(enrichment: Arc<Enrichment>) -> Self {
+        let map = enrichment.zones.as_ref();
+        let zones = map.map(|map| ZoneFinder::new(Arc::clone(map)));
         let parts = Parts {
             enrichment,
             community_ids: CommunityIds::default(),
@@ -50,15 +53,25 @@ impl DocumentWriter {
         };
         Self {
             parts,
+            zones,
             buffer: vec![0; INITIAL_BYTES],
+        }
+    }
+
+    /// Begins an object: what the records of the last one said is forgotten.
+    pub fn start_object(&mut self) {
+        if let Some(zones) = &mut self.zones {
+            zones.start_object();
         }
     }
 
     /// The document of one row as JSON. `timestamp` is what `@timestamp` says, Unix seconds.
     pub fn write(&mut self, row: &Row<'_>, timestamp: u32) -> &[u8] {
+        let zones = self.zones.as_mut().map(|finder| finder.find(row));
+        let zones = zones.unwrap_or_default();
         loop {
             let mut draft = Draft::new(&mut self.buffer);
-            self.parts.write(&mut draft, row, timestamp);
+            self.parts.write(&mut draft, row, timestamp, &zones);
             let (fits, length) = (draft.fits(), draft.len());
             if fits {
                 return &self.buffer[..length];
@@ -80,7 +93,7 @@ struct Parts {
 
 impl Parts {
     #[inline(always)]
-    fn write(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, timestamp: u32) {
+    fn write(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, timestamp: u32, zones: &Zones) {
         let texts = Texts::of(row);
         draft.put(br#"{"@timestamp":""#);
         self.dates.put(draft, timestamp);
@@ -91,11 +104,7 @@ impl Parts {
         self.write_network(draft, row, texts);
         write_workload(draft, texts);
         self.write_raw(draft, row, texts);
-        if let Some(path) = row.bytes(Field::TrafficPath).and_then(traffic_path) {
-            draft.put(br#""flowship":{"path":""#);
-            draft.put_bytes(path.as_bytes());
-            draft.put(br#""},"#);
-        }
+        write_flowship(draft, row, zones);
         draft.close_object();
     }
 
@@ -251,6 +260,39 @@ impl Parts {
             draft.close_object();
             draft.put(b"},");
         }
+    }
+}
+
+/// What follows from the record, and is neither AWS's nor ECS's.
+#[inline(always)]
+fn write_flowship(draft: &mut Draft<'_>, row: &Row<'_>, zones: &Zones) {
+    draft.object(br#""flowship":{"#, |draft| {
+        if let Some(path) = row.bytes(Field::TrafficPath).and_then(traffic_path) {
+            draft.put(br#""path":""#);
+            draft.put_bytes(path.as_bytes());
+            draft.put(b"\",");
+        }
+        let Some(rule) = zones.rule else {
+            return;
+        };
+        put_zone(draft, br#""source":{"zone":""#, zones.source.as_ref());
+        put_zone(draft, br#""destination":{"zone":""#, zones.destination.as_ref());
+        draft.put(br#""zone_source":""#);
+        draft.put_bytes(rule.as_str().as_bytes());
+        match zones.is_same() {
+            Some(true) => draft.put(br#"","zone_crossing":"same","#),
+            Some(false) => draft.put(br#"","zone_crossing":"cross","#),
+            None => draft.put(b"\","),
+        }
+    });
+}
+
+#[inline(always)]
+fn put_zone<const N: usize>(draft: &mut Draft<'_>, member: &[u8; N], zone: Option<&ZoneId>) {
+    if let Some(zone) = zone {
+        draft.put(member);
+        draft.put_block(zone.block(), zone.as_bytes().len());
+        draft.put(br#""},"#);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::field::{Field, Kind, NUM_ADDRESSES, NUM_NUMBERS};
+use super::field::{Dataset, Field, Kind, NUM_ADDRESSES, NUM_NUMBERS};
 use super::format::{Format, ParsedColumn};
 use super::matches::matches;
 use super::text::{PADDING, Text};
@@ -256,6 +256,11 @@ impl<'a> Row<'a> {
     pub fn time(&self, field: Field) -> Option<u32> {
         debug_assert_eq!(field.spec().kind, Kind::Time);
         self.columns.numbers[field.slot()].and_then(|seconds| u32::try_from(seconds).ok())
+    }
+
+    /// Which kind of flow log it is of.
+    pub fn dataset(&self) -> Dataset {
+        self.format.dataset()
     }
 
     /// The line that it is a view of.

@@ -114,6 +114,7 @@ impl Converter {
         taker: &mut impl Taker,
     ) -> ReadSummary {
         let mut tools = self.take_tools();
+        tools.writer.start_object();
         let mut reading = Reading {
             source,
             settings: &self.settings,
