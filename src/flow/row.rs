@@ -234,6 +234,12 @@ impl<'a> Row<'a> {
         self.columns.text(self.format.position(field))
     }
 
+    /// Whether the object has a column for a field.
+    #[inline(always)]
+    pub fn has_column(&self, field: Field) -> bool {
+        self.format.position(field) < self.format.num_columns()
+    }
+
     /// The text of a field as bytes.
     #[inline(always)]
     pub fn bytes(&self, field: Field) -> Option<&'a [u8]> {

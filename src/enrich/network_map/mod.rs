@@ -189,6 +189,11 @@ impl NetworkMap {
     }
 
     /// The VPC of this id.
+    /// Whether nothing was read into it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.vpcs.is_empty() && self.subnets.is_empty() && self.interfaces.is_empty()
+    }
+
     pub(super) fn vpc(&self, id: Tag) -> Option<Vpc> {
         self.vpcs.get(&id).copied()
     }

@@ -118,7 +118,12 @@ impl ZoneFinder {
 
     /// The zones of the object's next record.
     pub fn find(&mut self, row: &Row<'_>) -> Zones {
+        let is_told = |field| row.has_column(field);
         match row.dataset() {
+            // The default format alone: nobody tells a zone.
+            Dataset::Vpc if self.map.is_empty() && !is_told(Field::AzId) && !is_told(Field::NextHopAzId) => {
+                Zones::default()
+            }
             Dataset::Vpc => self.of_interface(row),
             Dataset::Tgw => self.of_gateway(row),
         }
