@@ -21,7 +21,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode;
 
 use crate::enrich::{CommunityIds, Enrichment, ZoneFinder, ZoneId, Zones};
-use crate::flow::{Field, RawValue, Row, traffic_path};
+use crate::flow::{Field, RawValue, Row, Text, traffic_path};
 use addresses::Addresses;
 use date::Dates;
 use draft::{Draft, MAX_BLOCK_BYTES};
@@ -120,10 +120,10 @@ impl Parts {
             }
             _ => {
                 draft.put(br#"],"dataset":"aws.vpcflow","#);
-                texts.put(draft, br#""action":"#, Field::Action);
+                texts.put(draft, br#""action":""#, Field::Action);
             }
         }
-        texts.put(draft, br#""reason":"#, Field::RejectReason);
+        texts.put(draft, br#""reason":""#, Field::RejectReason);
         if let Some(start) = row.time(Field::Start) {
             draft.put(br#""start":""#);
             self.dates.put(draft, start);
@@ -186,7 +186,7 @@ impl Parts {
             if let Some(protocol) = protocol {
                 put_protocol(draft, protocol);
             }
-            texts.put(draft, br#""direction":"#, Field::FlowDirection);
+            texts.put(draft, br#""direction":""#, Field::FlowDirection);
             let (Some(source), Some(destination), Some(protocol)) = (source, destination, protocol) else {
                 return;
             };
@@ -217,12 +217,7 @@ impl Parts {
         for (member, value) in row.raw() {
             draft.put_text(member);
             match value {
-                RawValue::Text(text) if texts.are_plain => {
-                    draft.put(b"\"");
-                    draft.put_text(text);
-                    draft.put(b"\",");
-                }
-                RawValue::Text(text) => draft.put_string(text.as_bytes()),
+                RawValue::Text(text) => texts.put_value(draft, text),
                 RawValue::Number(number, digits) => draft.put_number(number, digits),
                 RawValue::Tag(text) => {
                     // `+` is itself, and so is what is no escape.
@@ -251,8 +246,8 @@ impl Parts {
             Field::Dstaddr,
         );
         draft.object(br#""sublocation":{"#, |draft| {
-            texts.put(draft, br#""type":"#, Field::SublocationType);
-            texts.put(draft, br#""id":"#, Field::SublocationId);
+            texts.put(draft, br#""type":""#, Field::SublocationType);
+            texts.put(draft, br#""id":""#, Field::SublocationId);
         });
         if draft.len() == start {
             draft.truncate(before);
@@ -311,14 +306,29 @@ impl<'r, 'a> Texts<'r, 'a> {
         }
     }
 
+    /// A string member.
     #[inline(always)]
     fn put<const N: usize>(self, draft: &mut Draft<'_>, member: &[u8; N], field: Field) {
-        let Some(text) = self.row.text(field) else {
-            return;
-        };
-        draft.put(member);
+        if let Some(text) = self.row.text(field) {
+            draft.put(member);
+            self.put_value(draft, text);
+        }
+    }
+
+    /// An object of one string member; `member` is both openings.
+    #[inline(always)]
+    fn put_object<const N: usize>(self, draft: &mut Draft<'_>, member: &[u8; N], field: Field) {
+        if let Some(text) = self.row.text(field) {
+            draft.put(member);
+            self.put_value(draft, text);
+            draft.close_object();
+            draft.put(b",");
+        }
+    }
+
+    #[inline(always)]
+    fn put_value(self, draft: &mut Draft<'_>, text: Text<'_>) {
         if self.are_plain {
-            draft.put(b"\"");
             draft.put_text(text);
             draft.put(b"\",");
         } else {
@@ -330,14 +340,10 @@ impl<'r, 'a> Texts<'r, 'a> {
 #[inline(always)]
 fn write_cloud(draft: &mut Draft<'_>, texts: Texts<'_, '_>) {
     draft.put(br#""cloud":{"provider":"aws","#);
-    draft.object(br#""account":{"#, |draft| {
-        texts.put(draft, br#""id":"#, Field::AccountId);
-    });
-    texts.put(draft, br#""region":"#, Field::Region);
-    texts.put(draft, br#""availability_zone":"#, Field::AzId);
-    draft.object(br#""instance":{"#, |draft| {
-        texts.put(draft, br#""id":"#, Field::InstanceId);
-    });
+    texts.put_object(draft, br#""account":{"id":""#, Field::AccountId);
+    texts.put(draft, br#""region":""#, Field::Region);
+    texts.put(draft, br#""availability_zone":""#, Field::AzId);
+    texts.put_object(draft, br#""instance":{"id":""#, Field::InstanceId);
     draft.close_object();
     draft.put(b",");
 }
@@ -373,13 +379,13 @@ fn write_workload(draft: &mut Draft<'_>, texts: Texts<'_, '_>) {
     draft.object(br#""orchestrator":{"#, |draft| {
         let before = draft.len();
         draft.object(br#""cluster":{"#, |draft| {
-            texts.put(draft, br#""id":"#, Field::EcsClusterArn);
-            texts.put(draft, br#""name":"#, Field::EcsClusterName);
+            texts.put(draft, br#""id":""#, Field::EcsClusterArn);
+            texts.put(draft, br#""name":""#, Field::EcsClusterName);
         });
         draft.object(br#""resource":{"#, |draft| {
             let before = draft.len();
-            texts.put(draft, br#""name":"#, Field::EcsContainerInstanceArn);
-            texts.put(draft, br#""id":"#, Field::EcsContainerInstanceId);
+            texts.put(draft, br#""name":""#, Field::EcsContainerInstanceArn);
+            texts.put(draft, br#""id":""#, Field::EcsContainerInstanceId);
             if draft.len() > before {
                 draft.put(br#""type":"container","#);
             }
@@ -388,12 +394,8 @@ fn write_workload(draft: &mut Draft<'_>, texts: Texts<'_, '_>) {
             draft.put(br#""type":"ecs","#);
         }
     });
-    draft.object(br#""container":{"#, |draft| {
-        texts.put(draft, br#""id":"#, Field::EcsContainerId);
-    });
-    draft.object(br#""service":{"#, |draft| {
-        texts.put(draft, br#""name":"#, Field::EcsServiceName);
-    });
+    texts.put_object(draft, br#""container":{"id":""#, Field::EcsContainerId);
+    texts.put_object(draft, br#""service":{"name":""#, Field::EcsServiceName);
 }
 
 #[cfg(test)]

@@ -275,7 +275,7 @@ impl<'a> Row<'a> {
     }
 
     /// The present values that go into the document under their columns' own names, unknown columns included: key as
-    /// JSON writes it, with its colon, and value.
+    /// JSON writes it, with its colon and a string's opening quote, and value.
     pub fn raw(&self) -> impl Iterator<Item = (Text<'a>, RawValue<'a>)> {
         let Self { format, columns } = *self;
         format.raw().iter().filter_map(move |raw| {
