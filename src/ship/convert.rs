@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::bulk::Segment;
 use crate::config::ShipSettings;
-use crate::decode::{Content, DecodeError, Line, MAX_LINE_BYTES};
+use crate::decode::{Content, DecodeError, Line, MAX_LINE_BYTES, Placed};
 use crate::document::{DocumentId, DocumentWriter, IndexNames, ObjectHash};
 use crate::enrich::Enrichment;
 use crate::flow::{Columns, Dataset, Field, Format, FormatError, LineError, LogStatus, Row, is_header};
@@ -167,7 +167,7 @@ impl<T: Taker> Converter<'_, T> {
         }
         loop {
             match content.next() {
-                Ok(Some(line)) => {
+                Ok(Some(Placed { line, .. })) => {
                     if let Err(stop) = self.line(line) {
                         // A header that cannot be used in the middle: the lines before it are good.
                         self.hand_on(0)?;
@@ -194,7 +194,7 @@ impl<T: Taker> Converter<'_, T> {
                 self.not_read(LineError::TooLong { num_bytes, max_bytes });
                 return Ok(());
             }
-            Line::NoMessage => {
+            Line::NoMessage(_) => {
                 self.not_read(LineError::NoMessage);
                 return Ok(());
             }
