@@ -185,6 +185,7 @@ fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
         indexed,
         duplicate,
         no_data,
+        quarantined,
         refused,
     } = report.counts;
     let elapsed_ms = milliseconds(report.elapsed);
@@ -197,6 +198,7 @@ fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
             indexed,
             duplicate,
             no_data,
+            quarantined,
             refused,
             elapsed_ms,
             message_id,
@@ -205,7 +207,7 @@ fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
             "object shipped"
         ),
         Some(failure) => tracing::warn!(
-            object, lines, indexed, duplicate, no_data, refused, elapsed_ms, message_id, attempt, becomes,
+            object, lines, indexed, duplicate, no_data, quarantined, refused, elapsed_ms, message_id, attempt, becomes,
             reason = %failure.reason, detail = failure.detail,
             "object failed"
         ),
@@ -229,6 +231,7 @@ fn log_invocation(
         indexed,
         duplicate,
         no_data,
+        quarantined,
         refused,
     } = batch.counts;
     tracing::info!(
@@ -242,6 +245,7 @@ fn log_invocation(
         indexed,
         duplicate,
         no_data,
+        quarantined,
         refused,
         bulk_requests = report.num_requests,
         bulk_bytes = report.num_bytes_sent,

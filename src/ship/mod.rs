@@ -29,6 +29,7 @@ use crate::enrich::Enrichment;
 use crate::flow::LineError;
 use crate::object::{ObjectBody, ObjectRef, ObjectStore};
 use crate::outcome::{Failure, Reason};
+use crate::quarantine::Origin;
 use convert::{Closed, ConvertSettings, ReadSummary, Source, Taker, convert};
 use progress::Progress;
 
@@ -264,7 +265,7 @@ impl<S: ObjectStore> ObjectReader<S> {
                 };
             }
         };
-        let source = Source::new(&self.object, opened.last_modified);
+        let source = Source::new(&self.object, opened.info.last_modified);
         let (chunks, reader) = mpsc::channel(CHUNKS_AHEAD);
         let Self {
             number,
@@ -313,7 +314,7 @@ impl Taker for SegmentSender {
     }
 
     /// The summary counts them and keeps the first.
-    fn malformed(&mut self, _line_number: u64, _error: &LineError) {}
+    fn malformed(&mut self, _origin: &Origin<'_>, _error: &LineError) {}
 }
 
 /// Passes the chunks on until the end, an error, or until nobody wants them any more. An empty chunk says that the

@@ -119,6 +119,7 @@ impl Progress {
             indexed: delivered,
             duplicate,
             no_data: read.no_data,
+            quarantined: 0,
             refused: read.malformed + refused,
         }
     }
