@@ -10,12 +10,12 @@
 
 pub mod convert;
 mod progress;
+mod reader;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -24,19 +24,14 @@ use crate::bulk::delivery::{BodyReport, Courier};
 use crate::bulk::{Body, BulkSink, Packer, Segment};
 use crate::config::ShipSettings;
 use crate::deadline::Deadline;
-use crate::decode::ChunkReader;
 use crate::enrich::Enrichment;
-use crate::flow::LineError;
-use crate::object::{ObjectBody, ObjectRef, ObjectStore};
+use crate::object::{ObjectRef, ObjectStore};
 use crate::outcome::{Failure, Reason};
-use crate::quarantine::Origin;
-use convert::{Closed, ConvertSettings, ReadSummary, Source, Taker, convert};
+use convert::{ConvertSettings, ReadSummary};
 use progress::Progress;
+use reader::ObjectReader;
 
 pub use progress::{ObjectReport, ShipReport};
-
-/// Chunks read ahead of the inflater: enough that the network and the CPU overlap.
-const CHUNKS_AHEAD: usize = 4;
 
 /// Segments waiting for the packer.
 const SEGMENTS_AHEAD: usize = 2;
@@ -242,96 +237,6 @@ fn panicked(doing: &str, error: JoinError) -> Failure {
         Err(error) => error.to_string(),
     };
     Failure::new(Reason::InternalError, format!("{doing}: {message}"))
-}
-
-/// Reads one object: its chunks here, its lines on a blocking thread.
-struct ObjectReader<S> {
-    number: usize,
-    object: ObjectRef,
-    store: Arc<S>,
-    settings: Arc<ConvertSettings>,
-    segments: mpsc::Sender<Segment>,
-    stop: Arc<Vec<AtomicBool>>,
-}
-
-impl<S: ObjectStore> ObjectReader<S> {
-    async fn read(self) -> ReadSummary {
-        let opened = match self.store.open(&self.object).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                return ReadSummary {
-                    failure: Some(error.failure()),
-                    ..ReadSummary::default()
-                };
-            }
-        };
-        let source = Source::new(&self.object, opened.info.last_modified);
-        let (chunks, reader) = mpsc::channel(CHUNKS_AHEAD);
-        let Self {
-            number,
-            settings,
-            segments,
-            stop,
-            ..
-        } = self;
-        let work = tokio::task::spawn_blocking(move || {
-            let mut taker = SegmentSender {
-                number,
-                segments,
-                stop,
-            };
-            convert(ChunkReader::new(reader), number, &source, &settings, &mut taker)
-        });
-        feed(opened.body, chunks).await;
-        match work.await {
-            Ok(summary) => summary,
-            Err(error) => {
-                let failure = panicked("converting the object", error);
-                ReadSummary {
-                    failure: Some(failure),
-                    ..ReadSummary::default()
-                }
-            }
-        }
-    }
-}
-
-/// Hands the segments of one object to the packer, until the object has failed.
-struct SegmentSender {
-    number: usize,
-    segments: mpsc::Sender<Segment>,
-    stop: Arc<Vec<AtomicBool>>,
-}
-
-impl Taker for SegmentSender {
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
-        if self.stop[self.number].load(Ordering::Relaxed) {
-            return Err(Closed);
-        }
-        self.segments
-            .blocking_send(segment)
-            .map_err(|_receiver_is_gone| Closed)
-    }
-
-    /// The summary counts them and keeps the first.
-    fn malformed(&mut self, _origin: &Origin<'_>, _error: &LineError) {}
-}
-
-/// Passes the chunks on until the end, an error, or until nobody wants them any more. An empty chunk says that the
-/// object is whole.
-async fn feed(mut body: impl ObjectBody, chunks: mpsc::Sender<Result<Bytes, crate::object::StoreError>>) {
-    loop {
-        let chunk = match body.next_chunk().await {
-            Ok(Some(chunk)) if chunk.is_empty() => continue,
-            Ok(Some(chunk)) => Ok(chunk),
-            Ok(None) => Ok(Bytes::new()),
-            Err(error) => Err(error),
-        };
-        let is_last = !matches!(&chunk, Ok(chunk) if !chunk.is_empty());
-        if chunks.send(chunk).await.is_err() || is_last {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

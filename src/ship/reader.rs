@@ -1,0 +1,108 @@
+//! One object → segments of bulk items: its chunks are fetched here, its lines are converted on a blocking thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::convert::{Closed, ConvertSettings, ReadSummary, Source, Taker, convert};
+use super::panicked;
+use crate::bulk::Segment;
+use crate::decode::ChunkReader;
+use crate::flow::LineError;
+use crate::object::{ObjectBody, ObjectRef, ObjectStore, StoreError};
+use crate::quarantine::Origin;
+
+/// Chunks read ahead of the inflater: enough that the network and the CPU overlap.
+const CHUNKS_AHEAD: usize = 4;
+
+/// Reads one object: its chunks here, its lines on a blocking thread.
+pub(super) struct ObjectReader<S> {
+    pub(super) number: usize,
+    pub(super) object: ObjectRef,
+    pub(super) store: Arc<S>,
+    pub(super) settings: Arc<ConvertSettings>,
+    pub(super) segments: mpsc::Sender<Segment>,
+    pub(super) stop: Arc<Vec<AtomicBool>>,
+}
+
+impl<S: ObjectStore> ObjectReader<S> {
+    pub(super) async fn read(self) -> ReadSummary {
+        let opened = match self.store.open(&self.object).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                return ReadSummary {
+                    failure: Some(error.failure()),
+                    ..ReadSummary::default()
+                };
+            }
+        };
+        let source = Source::new(&self.object, opened.info.last_modified);
+        let (chunks, reader) = mpsc::channel(CHUNKS_AHEAD);
+        let Self {
+            number,
+            settings,
+            segments,
+            stop,
+            ..
+        } = self;
+        let work = tokio::task::spawn_blocking(move || {
+            let mut taker = SegmentSender {
+                number,
+                segments,
+                stop,
+            };
+            convert(ChunkReader::new(reader), number, &source, &settings, &mut taker)
+        });
+        feed(opened.body, chunks).await;
+        match work.await {
+            Ok(summary) => summary,
+            Err(error) => {
+                let failure = panicked("converting the object", error);
+                ReadSummary {
+                    failure: Some(failure),
+                    ..ReadSummary::default()
+                }
+            }
+        }
+    }
+}
+
+/// Hands the segments of one object to the packer, until the object has failed.
+struct SegmentSender {
+    number: usize,
+    segments: mpsc::Sender<Segment>,
+    stop: Arc<Vec<AtomicBool>>,
+}
+
+impl Taker for SegmentSender {
+    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
+        if self.stop[self.number].load(Ordering::Relaxed) {
+            return Err(Closed);
+        }
+        self.segments
+            .blocking_send(segment)
+            .map_err(|_receiver_is_gone| Closed)
+    }
+
+    /// The summary counts them and keeps the first.
+    fn malformed(&mut self, _origin: &Origin<'_>, _error: &LineError) {}
+}
+
+/// Passes the chunks on until the end, an error, or until nobody wants them any more. An empty chunk says that the
+/// object is whole.
+async fn feed(mut body: impl ObjectBody, chunks: mpsc::Sender<Result<Bytes, StoreError>>) {
+    loop {
+        let chunk = match body.next_chunk().await {
+            Ok(Some(chunk)) if chunk.is_empty() => continue,
+            Ok(Some(chunk)) => Ok(chunk),
+            Ok(None) => Ok(Bytes::new()),
+            Err(error) => Err(error),
+        };
+        let is_last = !matches!(&chunk, Ok(chunk) if !chunk.is_empty());
+        if chunks.send(chunk).await.is_err() || is_last {
+            return;
+        }
+    }
+}
