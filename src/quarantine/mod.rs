@@ -24,6 +24,8 @@ use crate::object::{ObjectInfo, ObjectRef};
 use crate::outcome::{Failure, Reason};
 
 mod line;
+#[cfg(test)]
+pub(crate) mod memory;
 mod origin;
 mod read;
 

@@ -11,8 +11,9 @@ use super::panicked;
 use crate::bulk::Segment;
 use crate::decode::ChunkReader;
 use crate::flow::LineError;
-use crate::object::{ObjectBody, ObjectRef, ObjectStore, StoreError};
-use crate::quarantine::Origin;
+use crate::object::{ObjectBody, ObjectInfo, ObjectRef, ObjectStore, StoreError};
+use crate::outcome::Failure;
+use crate::quarantine::{Gathered, Origin, QuarantinedLine};
 
 /// Chunks read ahead of the inflater: enough that the network and the CPU overlap.
 const CHUNKS_AHEAD: usize = 4;
@@ -28,15 +29,10 @@ pub(super) struct ObjectReader<S> {
 }
 
 impl<S: ObjectStore> ObjectReader<S> {
-    pub(super) async fn read(self) -> ReadSummary {
+    pub(super) async fn read(self) -> ObjectRead {
         let opened = match self.store.open(&self.object).await {
             Ok(opened) => opened,
-            Err(error) => {
-                return ReadSummary {
-                    failure: Some(error.failure()),
-                    ..ReadSummary::default()
-                };
-            }
+            Err(error) => return ObjectRead::failed(error.failure()),
         };
         let source = Source::new(&self.object, opened.info.last_modified);
         let (chunks, reader) = mpsc::channel(CHUNKS_AHEAD);
@@ -52,19 +48,41 @@ impl<S: ObjectStore> ObjectReader<S> {
                 number,
                 segments,
                 stop,
+                malformed: settings.keep_lines.then(Gathered::default),
             };
-            convert(ChunkReader::new(reader), number, &source, &settings, &mut taker)
+            let summary = convert(ChunkReader::new(reader), number, &source, &settings, &mut taker);
+            (summary, taker.malformed.unwrap_or_default())
         });
         feed(opened.body, chunks).await;
         match work.await {
-            Ok(summary) => summary,
-            Err(error) => {
-                let failure = panicked("converting the object", error);
-                ReadSummary {
-                    failure: Some(failure),
-                    ..ReadSummary::default()
-                }
-            }
+            Ok((summary, malformed)) => ObjectRead {
+                summary,
+                info: opened.info,
+                malformed,
+            },
+            Err(error) => ObjectRead::failed(panicked("converting the object", error)),
+        }
+    }
+}
+
+/// What reading one object came to.
+#[derive(Debug, Default)]
+pub(super) struct ObjectRead {
+    pub(super) summary: ReadSummary,
+    pub(super) info: ObjectInfo,
+    /// The lines that cannot be read, where they are kept aside.
+    pub(super) malformed: Gathered,
+}
+
+impl ObjectRead {
+    fn failed(failure: Failure) -> Self {
+        let summary = ReadSummary {
+            failure: Some(failure),
+            ..ReadSummary::default()
+        };
+        Self {
+            summary,
+            ..Self::default()
         }
     }
 }
@@ -74,6 +92,8 @@ struct SegmentSender {
     number: usize,
     segments: mpsc::Sender<Segment>,
     stop: Arc<Vec<AtomicBool>>,
+    /// The lines that cannot be read; `None` where they are not kept.
+    malformed: Option<Gathered>,
 }
 
 impl Taker for SegmentSender {
@@ -87,7 +107,11 @@ impl Taker for SegmentSender {
     }
 
     /// The summary counts them and keeps the first.
-    fn malformed(&mut self, _origin: &Origin<'_>, _error: &LineError) {}
+    fn malformed(&mut self, origin: &Origin<'_>, error: &LineError) {
+        if let Some(malformed) = &mut self.malformed {
+            malformed.add(&QuarantinedLine::malformed(origin, error));
+        }
+    }
 }
 
 /// Passes the chunks on until the end, an error, or until nobody wants them any more. An empty chunk says that the
