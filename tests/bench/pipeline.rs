@@ -25,6 +25,7 @@ use flowship::config::{Environment, ShipSettings};
 use flowship::enrich::Enrichment;
 use flowship::flow::LineError;
 use flowship::object::ObjectRef;
+use flowship::quarantine::Origin;
 use flowship::ship::convert::{Closed, ConvertSettings, Converter, Source, Taker};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -175,7 +176,7 @@ impl Taker for Counting {
         Ok(())
     }
 
-    fn malformed(&mut self, _line_number: u64, _error: &LineError) {}
+    fn malformed(&mut self, _origin: &Origin<'_>, _error: &LineError) {}
 }
 
 /// Packs and compresses bodies as they are sent.
@@ -194,7 +195,7 @@ impl Taker for Compressing {
         Ok(())
     }
 
-    fn malformed(&mut self, _line_number: u64, _error: &LineError) {}
+    fn malformed(&mut self, _origin: &Origin<'_>, _error: &LineError) {}
 }
 
 /// CPU seconds of both processes; `None` where gawk is not installed.
