@@ -419,6 +419,8 @@ pub struct ShipperSettings {
     pub elasticsearch: ElasticsearchSettings,
     /// How objects are shipped.
     pub ship: ShipSettings,
+    /// The main queue, if it need not be looked up.
+    pub queue_url: Option<String>,
     /// Where failed S3 events go.
     pub dlq_url: String,
     /// Time kept free before an invocation ends.
@@ -433,6 +435,7 @@ impl ShipperSettings {
         let mut reader = Reader::new(environment);
         let elasticsearch = reader.elasticsearch();
         let ship = reader.ship();
+        let queue_url = reader.optional_queue_url("QUEUE_URL");
         let dlq_url = reader.queue_url("DLQ_URL");
         let deadline_margin = Duration::from_millis(reader.number("DEADLINE_MARGIN_MS", 500..=300_000));
         let max_receives = reader.number("MAX_RECEIVES", 1..=1000);
@@ -440,6 +443,7 @@ impl ShipperSettings {
         let settings = elasticsearch.zip(dlq_url).map(|(elasticsearch, dlq_url)| Self {
             elasticsearch,
             ship,
+            queue_url,
             dlq_url,
             deadline_margin,
             max_receives,

@@ -27,7 +27,7 @@ pub mod attribute {
     pub const FAILED_AT: &str = "failed_at";
     /// The invocation that gave up.
     pub const REQUEST_ID: &str = "request_id";
-    /// The counters of the last pass, as JSON.
+    /// The counters of the last pass, and of those that it went on from, as JSON.
     pub const PROGRESS: &str = "progress";
     /// flowship's version.
     pub const VERSION: &str = "version";
@@ -53,9 +53,8 @@ pub fn for_object(
     progress: &Counts,
     circumstances: &Circumstances,
 ) -> OutgoingMessage {
-    let body = format!(r#"{{"Records":[{}]}}"#, named.record.get());
     OutgoingMessage {
-        body,
+        body: named.to_event(),
         attributes: attributes(failure, progress, circumstances),
     }
 }

@@ -24,25 +24,32 @@ impl Deadline {
         }
     }
 
-    /// No new work starts after this moment.
+    /// Nothing more is read after this moment.
     pub fn stop_at(&self) -> Instant {
         self.stop_at
     }
 
-    /// Time left for work; zero once it must stop.
+    /// Time left for reading; zero once it must stop.
     pub fn time_left(&self) -> Duration {
         self.stop_at.saturating_duration_since(Instant::now())
     }
 
-    /// Whether work must be wound up now.
-    pub fn has_passed(&self) -> bool {
-        self.time_left().is_zero()
+    /// Time left for sending what was read before [`Self::stop_at`]: a quarter of the margin longer.
+    pub fn sending_time_left(&self) -> Duration {
+        (self.stop_at + self.margin / 4).saturating_duration_since(Instant::now())
     }
 
     /// The limit of one request: `usual`, but never beyond half the margin, so that the other half is left to
     /// write dead letters and to answer.
     pub fn request_timeout(&self, usual: Duration) -> Duration {
-        usual.min(self.time_left() + self.margin / 2)
+        usual.min((self.stop_at + self.margin / 2).saturating_duration_since(Instant::now()))
+    }
+
+    /// The limit of one step after the work, such as writing a dead letter: half of what is left until the invocation
+    /// ends, so that there is always time to answer.
+    pub fn settle_timeout(&self) -> Duration {
+        let end = self.stop_at + self.margin;
+        end.saturating_duration_since(Instant::now()) / 2
     }
 }
 
@@ -56,7 +63,7 @@ mod tests {
         let deadline = Deadline::new(now + Duration::from_secs(10), Duration::from_secs(20));
         assert_eq!(deadline.time_left(), Duration::from_secs(5));
         let late = Deadline::new(now, Duration::from_secs(20));
-        assert!(late.has_passed());
+        assert_eq!(late.time_left(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
@@ -72,11 +79,14 @@ mod tests {
             deadline.request_timeout(Duration::from_secs(5)),
             Duration::from_secs(5)
         );
+        assert_eq!(deadline.settle_timeout(), Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(41)).await;
-        assert!(deadline.has_passed());
+        assert_eq!(deadline.settle_timeout(), Duration::from_millis(9500));
+        assert_eq!(deadline.time_left(), Duration::ZERO);
+        assert_eq!(deadline.sending_time_left(), Duration::from_secs(4));
         assert_eq!(
             deadline.request_timeout(Duration::from_secs(90)),
-            Duration::from_secs(10)
+            Duration::from_secs(9)
         );
     }
 }

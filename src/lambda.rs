@@ -15,11 +15,11 @@ use crate::deadline::Deadline;
 use crate::message::{Message, Processor};
 use crate::object::ObjectStore;
 use crate::quarantine::Quarantine;
-use crate::queue::MessageQueue;
+use crate::queue::{Attribute, Attributes, MessageQueue, QueueFinder};
 
 /// Answers invocations until the environment is taken down. `margin`: time kept free before an invocation ends.
-pub async fn run<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue>(
-    processor: Processor<S, B, K, Q>,
+pub async fn run<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder>(
+    processor: Processor<S, B, K, Q, F>,
     margin: Duration,
 ) -> Result<(), Error> {
     let processor = &processor;
@@ -45,18 +45,21 @@ fn message(message: SqsMessage) -> Result<Message, Error> {
         .attributes
         .get("ApproximateReceiveCount")
         .and_then(|text| text.parse().ok());
-    let hops = message
-        .message_attributes
-        .get(attribute::HOPS)
-        .and_then(|hops| hops.string_value.as_deref());
+    let texts = message.message_attributes.into_iter();
+    let attributes: Attributes = texts
+        .filter_map(|(name, value)| Some((name, Attribute::Text(value.string_value?))))
+        .collect();
+    let hops = attributes.get(attribute::HOPS).and_then(Attribute::to_number);
     Ok(Message {
         id: message
             .message_id
             .filter(|id| !id.is_empty())
             .ok_or("the event holds a message without an id")?,
+        queue_arn: message.event_source_arn.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
         receive_count: receive_count.unwrap_or(1),
-        hops: hops.and_then(|text| text.parse().ok()).unwrap_or_default(),
+        hops: hops.and_then(|hops| u32::try_from(hops).ok()).unwrap_or_default(),
+        attributes,
     })
 }
 
@@ -76,9 +79,10 @@ mod tests {
     #[test]
     fn what_a_message_tells_is_read_from_the_event() {
         let event: SqsEvent = serde_json::from_value(json!({"Records": [
-            {"messageId": "m1", "receiptHandle": "r", "body": "{}",
+            {"messageId": "m1", "receiptHandle": "r", "body": "{}", "eventSourceARN": "arn:aws:sqs:us-east-2:1:q",
              "attributes": {"ApproximateReceiveCount": "3"},
-             "messageAttributes": {"hops": {"stringValue": "2", "dataType": "Number"}}},
+             "messageAttributes": {"hops": {"stringValue": "2", "dataType": "Number"},
+                                   "resume_line": {"stringValue": "x", "dataType": "String"}}},
             {"messageId": "m2", "body": "{}", "attributes": {}, "messageAttributes": {}},
             {"messageId": "", "body": "{}", "attributes": {}, "messageAttributes": {}},
         ]}))
@@ -86,6 +90,8 @@ mod tests {
         let mut messages = event.records.into_iter().map(message);
         let first = messages.next().unwrap().unwrap();
         assert_eq!((first.id.as_str(), first.receive_count, first.hops), ("m1", 3, 2));
+        assert_eq!(first.queue_arn, "arn:aws:sqs:us-east-2:1:q");
+        assert_eq!(first.attributes["resume_line"], Attribute::Text("x".into()));
         let second = messages.next().unwrap().unwrap();
         assert_eq!((second.receive_count, second.hops), (1, 0));
         assert!(messages.next().unwrap().is_err());

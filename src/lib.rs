@@ -27,6 +27,7 @@
 //! | [`outcome`] | verdicts | counters and the closed list of reasons |
 //! | [`ship`] | objects | reports: the only module that sees all stages |
 //! | [`quarantine`] | single refused lines | a file beside them, with their reasons (the [`quarantine::Quarantine`] seam) |
+//! | [`continuation`] | an object that needs more time | a message that says where to go on |
 //! | [`dead_letter`] | a failed object | a DLQ message: its S3 event and the reason |
 //! | [`queue`] | messages | what SQS does with them (the [`queue::MessageQueue`] seam) |
 //! | [`message`] | a message batch | acknowledged, dead-lettered or failed messages |
@@ -45,6 +46,7 @@ pub mod aws;
 pub mod bulk;
 pub mod cli;
 pub mod config;
+pub mod continuation;
 pub mod dead_letter;
 pub mod deadline;
 pub mod decode;

@@ -22,6 +22,13 @@ pub struct NotifiedObject {
     pub record: Box<RawValue>,
 }
 
+impl NotifiedObject {
+    /// An S3 event that names this object alone.
+    pub fn to_event(&self) -> String {
+        format!(r#"{{"Records":[{}]}}"#, self.record.get())
+    }
+}
+
 /// What a message body asks for.
 #[derive(Clone, Debug, Default)]
 pub struct Notification {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// May the same input succeed later?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +39,8 @@ pub enum Reason {
     ObjectAccessDenied,
     /// The object lies in an archive storage class and must be restored first.
     ObjectArchived,
+    /// The object was overwritten by a shorter one between two passes over it.
+    ObjectChanged,
     /// S3 failed, throttled or broke off in the middle of the object.
     ObjectUnavailable,
     /// The gzip stream is damaged: bad checksum, bad block, or bytes after its end.
@@ -102,11 +104,12 @@ pub enum Reason {
 use Disposition::{Permanent, Quarantine, Transient};
 
 /// The one table of reasons: name and disposition.
-const REASONS: [(Reason, &str, Disposition); 33] = [
+const REASONS: [(Reason, &str, Disposition); 34] = [
     (Reason::NotificationMalformed, "notification.malformed", Permanent),
     (Reason::ObjectNotFound, "object.not_found", Permanent),
     (Reason::ObjectAccessDenied, "object.access_denied", Permanent),
     (Reason::ObjectArchived, "object.archived", Permanent),
+    (Reason::ObjectChanged, "object.changed", Permanent),
     (Reason::ObjectUnavailable, "object.unavailable", Transient),
     (Reason::DecodeCorruptGzip, "decode.corrupt_gzip", Permanent),
     (Reason::DecodeTruncatedGzip, "decode.truncated_gzip", Permanent),
@@ -214,7 +217,7 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
 
 /// What became of the lines of one object (header and blank lines are not lines). For an object that was read to
 /// its end and answered for, `lines = indexed + duplicate + no_data + quarantined + refused`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Data lines read.
     pub lines: u64,

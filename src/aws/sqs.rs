@@ -1,6 +1,7 @@
 //! [`MessageQueue`] on SQS. A batch entry that SQS does not mention in its answer counts as failed.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -13,9 +14,10 @@ use aws_sdk_sqs::types::{
 use serde::Deserialize;
 
 use super::{AwsContext, describe};
+use crate::queue::arn::QueueArn;
 use crate::queue::{
-    Attribute, Attributes, MessageQueue, OutgoingMessage, QueueError, QueueStatus, ReceivedMessage,
-    RedrivePolicy,
+    Attribute, Attributes, MessageQueue, OutgoingMessage, QueueError, QueueFinder, QueueStatus,
+    ReceivedMessage, RedrivePolicy,
 };
 
 /// One SQS queue.
@@ -196,6 +198,62 @@ impl MessageQueue for SqsQueue {
             visibility_timeout: Duration::from_secs(number(QueueAttributeName::VisibilityTimeout)),
             redrive_policy: policy.and_then(|json| parse_redrive_policy(json)),
         })
+    }
+}
+
+/// Queues by ARN; each is looked up once.
+#[derive(Debug)]
+pub struct SqsQueues {
+    client: Client,
+    known_url: Option<String>,
+    found: Mutex<BTreeMap<String, Arc<SqsQueue>>>,
+}
+
+impl SqsQueues {
+    /// A queue whose URL is known is not looked up.
+    pub fn new(context: &AwsContext, known_url: Option<String>) -> Self {
+        Self {
+            client: Client::new(&context.config),
+            known_url,
+            found: Mutex::default(),
+        }
+    }
+
+    async fn look_up(&self, arn: &str) -> Result<String, QueueError> {
+        const CALL: &str = "GetQueueUrl";
+        let failed = |detail: String| QueueError::Call {
+            call: CALL,
+            queue_url: arn.to_owned(),
+            detail,
+        };
+        let parts =
+            QueueArn::parse(arn).ok_or_else(|| failed("this is no ARN of an SQS queue".to_owned()))?;
+        if let Some(url) = self.known_url.as_ref().filter(|url| parts.is_of_url(url)) {
+            return Ok(url.clone());
+        }
+        let call = self.client.get_queue_url().queue_name(parts.name);
+        let answer = call.queue_owner_aws_account_id(parts.account).send().await;
+        let answer = answer.map_err(|error| failed(describe(&error)))?;
+        answer
+            .queue_url
+            .ok_or_else(|| failed("the answer holds no URL".to_owned()))
+    }
+}
+
+impl QueueFinder for SqsQueues {
+    type Queue = SqsQueue;
+
+    async fn find(&self, arn: &str) -> Result<Arc<SqsQueue>, QueueError> {
+        let found = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = found().get(arn) {
+            return Ok(Arc::clone(queue));
+        }
+        let queue = Arc::new(SqsQueue {
+            client: self.client.clone(),
+            url: self.look_up(arn).await?,
+        });
+        found().insert(arn.to_owned(), Arc::clone(&queue));
+        Ok(queue)
     }
 }
 

@@ -3,7 +3,12 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use flowship::aws::{AwsContext, s3::S3Store, secrets, sqs::SqsQueue};
+use flowship::aws::{
+    AwsContext,
+    s3::S3Store,
+    secrets,
+    sqs::{SqsQueue, SqsQueues},
+};
 use flowship::config::{self, ConfigError, Environment, ShipperSettings};
 use flowship::elasticsearch::client::{Client, ClientError};
 use flowship::enrich::Enrichment;
@@ -40,6 +45,7 @@ async fn start(environment: &Environment) -> Result<(), StartError> {
     let processor = Processor::new(
         shipper,
         SqsQueue::new(&aws, settings.dlq_url),
+        SqsQueues::new(&aws, settings.queue_url),
         settings.max_receives,
     );
     lambda::run(processor, settings.deadline_margin)

@@ -70,7 +70,7 @@ impl<S: BulkSink> Courier<S> {
         let mut due = body.positions();
         let mut patience = Patience::default();
         while !due.is_empty() {
-            if deadline.has_passed() {
+            if deadline.sending_time_left().is_zero() {
                 let failure = patience.last_failure.take().unwrap_or_else(out_of_time);
                 give_up(&body, &due, &failure, &mut report);
                 break;
@@ -201,7 +201,7 @@ impl<S: BulkSink> Courier<S> {
             return false;
         }
         let wait = retry_after.unwrap_or_else(|| backoff(patience.fruitless_attempts, fastrand::f64()));
-        if wait >= deadline.time_left() {
+        if wait >= deadline.sending_time_left() {
             return false;
         }
         tokio::time::sleep(wait).await;

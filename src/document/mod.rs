@@ -65,6 +65,18 @@ impl DocumentWriter {
         }
     }
 
+    /// Whether documents depend on earlier rows of their object.
+    pub fn learns(&self) -> bool {
+        self.zones.is_some()
+    }
+
+    /// Takes a row, in its turn, for what it says about later ones.
+    pub fn learn(&mut self, row: &Row<'_>) {
+        if let Some(zones) = &mut self.zones {
+            zones.find(row);
+        }
+    }
+
     /// The document of one row as JSON. `timestamp` is what `@timestamp` says, Unix seconds.
     pub fn write(&mut self, row: &Row<'_>, timestamp: u32) -> &[u8] {
         let zones = self.zones.as_mut().map(|finder| finder.find(row));

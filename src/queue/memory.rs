@@ -4,7 +4,7 @@
 //! Source of the behaviour: the Amazon SQS API reference, standard queues.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     Attribute, Attributes, MAX_ATTRIBUTES, MAX_BATCH_ENTRIES, MessageQueue, OutgoingMessage, QueueError,
-    QueueStatus, ReceivedMessage, RedrivePolicy,
+    QueueFinder, QueueStatus, ReceivedMessage, RedrivePolicy,
 };
 
 /// Largest message with its attributes, and largest sum of a batch.
@@ -171,7 +171,8 @@ impl MemoryQueue {
         self.state.lock().expect("no test panics while it holds the lock")
     }
 
-    fn arn(&self) -> String {
+    /// What events call it.
+    pub(crate) fn arn(&self) -> String {
         format!("arn:aws:sqs:us-east-1:000000000000:{}", self.name)
     }
 
@@ -488,6 +489,18 @@ impl MessageQueue for MemoryQueue {
             })
         })
         .await
+    }
+}
+
+/// Finds the one queue that there is, if it has that ARN.
+impl QueueFinder for Arc<MemoryQueue> {
+    type Queue = MemoryQueue;
+
+    async fn find(&self, arn: &str) -> Result<Arc<MemoryQueue>, QueueError> {
+        if arn == self.arn() {
+            return Ok(Self::clone(self));
+        }
+        Err(self.call_error("GetQueueUrl", "NonExistentQueue"))
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) mod arn;
 #[cfg(test)]
 pub(crate) mod memory;
 
@@ -199,4 +201,13 @@ pub trait MessageQueue: Send + Sync + 'static {
 
     /// Asks for the queue's numbers and settings.
     fn status(&self) -> impl Future<Output = Result<QueueStatus, QueueError>> + Send;
+}
+
+/// Finds a queue by what events call it. Implemented for SQS in [`crate::aws::sqs`].
+pub trait QueueFinder: Send + Sync + 'static {
+    /// What is found.
+    type Queue: MessageQueue;
+
+    /// The queue of this ARN.
+    fn find(&self, arn: &str) -> impl Future<Output = Result<Arc<Self::Queue>, QueueError>> + Send;
 }

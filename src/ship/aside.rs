@@ -12,9 +12,6 @@ use crate::quarantine::{Gathered, Head, Place, QuarantinedLine, SourceObject};
 
 use super::convert::Formats;
 
-/// The line that a pass begins with.
-const FIRST_LINE: u64 = 1;
-
 /// Where the refused lines of one object are.
 #[derive(Debug)]
 pub(super) enum Aside {
@@ -34,6 +31,8 @@ pub(super) enum Aside {
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
     info: ObjectInfo,
+    /// The line that the pass began with.
+    first_line: u64,
     malformed: Gathered,
     refused: Gathered,
 }
@@ -47,9 +46,10 @@ impl Aside {
     }
 
     /// What reading the object came to.
-    pub(super) fn note_read(&mut self, info: ObjectInfo, malformed: Gathered) {
+    pub(super) fn note_read(&mut self, info: ObjectInfo, first_line: u64, malformed: Gathered) {
         if let Self::Gathering(gathering) = self {
             gathering.info = info;
+            gathering.first_line = first_line;
             gathering.malformed = malformed;
         }
     }
@@ -116,12 +116,12 @@ impl Gathering {
             return Err(Failure::new(Reason::ObjectMostlyMalformed, limit));
         }
         let source = SourceObject::new(object, &self.info);
-        let head = Head::new(source, FIRST_LINE, refused, formats.headers.clone());
+        let head = Head::new(source, self.first_line, refused, formats.headers.clone());
         let bytes = head.file([self.malformed, self.refused]).map_err(|too_much| {
             let limit = format!("the bad lines take {too_much}");
             Failure::new(Reason::ObjectMostlyMalformed, limit)
         })?;
         let dataset = formats.dataset.unwrap_or(Dataset::Vpc).name();
-        Ok((place.file_of(object, &self.info, dataset, FIRST_LINE), bytes))
+        Ok((place.file_of(object, &self.info, dataset, self.first_line), bytes))
     }
 }

@@ -21,6 +21,9 @@ pub use formats::Formats;
 /// nothing.
 const SEGMENT_BYTES: usize = 256 << 10;
 
+/// So is one of this many lines, if few of them became documents: where they were passed over, or cannot be read.
+const SEGMENT_LINES: u64 = 8 << 10;
+
 /// What of an object goes into its documents beside its lines.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -28,6 +31,9 @@ pub struct Source {
     pub hash: ObjectHash,
     /// The time of a record that has none, Unix seconds: the stamp in the key, else when the object was written.
     pub fallback_time: Option<u32>,
+    /// The line that the pass begins with, from 1; header and blank lines count. Those before it only count for what
+    /// the others refer to: formats, ordinals, and what documents learn from earlier records.
+    pub first_line: u64,
 }
 
 impl Source {
@@ -36,7 +42,13 @@ impl Source {
         Self {
             hash: ObjectHash::new(&object.bucket, &object.key),
             fallback_time: object.key_stamp().or(last_modified),
+            first_line: 1,
         }
+    }
+
+    /// The same, beginning with another line.
+    pub fn from_line(self, first_line: u64) -> Self {
+        Self { first_line, ..self }
     }
 }
 
@@ -68,7 +80,7 @@ impl ConvertSettings {
     }
 }
 
-/// What reading one object came to.
+/// What reading one object came to, from the first line of the pass on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadSummary {
     /// Data lines.
@@ -81,7 +93,9 @@ pub struct ReadSummary {
     pub first_malformed: Option<(u64, LineError)>,
     /// What the lines that are kept aside refer to; nothing where none are.
     pub formats: Formats,
-    /// Why the object was not read to its end.
+    /// Where reading was stopped from outside: the first line that is not in these numbers, because it was not taken.
+    pub stopped_at: Option<u64>,
+    /// Why else the object was not read to its end.
     pub failure: Option<Failure>,
 }
 
@@ -92,10 +106,11 @@ pub struct Closed;
 /// Who takes what is made of an object.
 pub trait Taker {
     /// The next documents, in order. Their items carry the line number as their token, and their line's [`Origin`]
-    /// where lines are kept aside.
+    /// where lines are kept aside. With them it takes the lines that cannot be read since the last ones; there may be no
+    /// documents between them.
     fn segment(&mut self, segment: Segment) -> Result<(), Closed>;
 
-    /// A line that cannot be read.
+    /// A line that cannot be read, void unless the next segment is taken.
     fn malformed(&mut self, origin: &Origin<'_>, error: &LineError);
 }
 
@@ -136,15 +151,21 @@ impl Converter {
             settings: &self.settings,
             tools: &mut tools,
             format: None,
+            ordinal: 0,
             line_number: 0,
             offset: None,
             format_number: None,
             segment: Segment::new(producer, 0),
             taker,
             summary: ReadSummary::default(),
+            taken: Taken {
+                line_number: source.first_line - 1,
+                ..Taken::default()
+            },
+            malformed_bytes: 0,
         };
         if let Err(stop) = reading.read(reader) {
-            reading.summary.failure = Some(stop.failure());
+            reading.end(&stop);
         }
         let summary = reading.summary;
         self.idle().push(tools);
@@ -190,6 +211,8 @@ struct Reading<'a, T> {
     tools: &'a mut Tools,
     /// Taken out for every record, and put back.
     format: Option<Box<Format>>,
+    /// Of the next data line.
+    ordinal: u64,
     /// Of the present line, from 1; header and blank lines count.
     line_number: u64,
     /// Of the present line.
@@ -199,18 +222,34 @@ struct Reading<'a, T> {
     segment: Segment,
     taker: &'a mut T,
     summary: ReadSummary,
+    taken: Taken,
+    /// Bytes of the lines that cannot be read, since then.
+    malformed_bytes: usize,
+}
+
+/// How far the lines were taken.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    line_number: u64,
+    lines: u64,
+    no_data: u64,
+    malformed: u64,
 }
 
 /// Why an object is not read on.
 enum Stop {
     Decode(DecodeError),
     Format(FormatError),
+    /// It has fewer lines than were read before.
+    Shorter,
     Closed,
 }
 
 impl Stop {
-    fn failure(&self) -> Failure {
-        match self {
+    /// `None`: it was stopped from outside.
+    fn failure(&self, source: &Source) -> Option<Failure> {
+        Some(match self {
+            Self::Closed | Self::Decode(DecodeError::Stopped) => return None,
             Self::Decode(error) => error.failure(),
             Self::Format(error) => {
                 let reason = match error {
@@ -221,8 +260,12 @@ impl Stop {
                 };
                 Failure::new(reason, error.to_string())
             }
-            Self::Closed => DecodeError::Stopped.failure(),
-        }
+            Self::Shorter => {
+                let first_line = source.first_line;
+                let detail = format!("it ends before line {first_line}, with which this pass was to begin");
+                Failure::new(Reason::ObjectChanged, detail)
+            }
+        })
     }
 }
 
@@ -241,7 +284,9 @@ impl<T: Taker> Reading<'_, T> {
                         self.hand_on(0)?;
                         return Err(stop);
                     }
+                    self.hand_on_if_full()?;
                 }
+                Ok(None) if self.line_number < self.taken.line_number => return Err(Stop::Shorter),
                 Ok(None) => return self.hand_on(0),
                 Err(error) => {
                     // What was read before the damage is good: after a repair it is found again by its ids.
@@ -249,6 +294,19 @@ impl<T: Taker> Reading<'_, T> {
                     return Err(Stop::Decode(error));
                 }
             }
+        }
+    }
+
+    fn end(&mut self, stop: &Stop) {
+        let summary = &mut self.summary;
+        summary.failure = stop.failure(self.source);
+        if summary.failure.is_none() {
+            let taken = self.taken;
+            summary.stopped_at = Some(taken.line_number + 1);
+            summary.lines = taken.lines;
+            summary.no_data = taken.no_data;
+            summary.malformed = taken.malformed;
+            summary.first_malformed = summary.first_malformed.take().filter(|_| taken.malformed > 0);
         }
     }
 
@@ -282,7 +340,7 @@ impl<T: Taker> Reading<'_, T> {
         let format = self.format.take().expect("it was just bound");
         self.record(&format, line, None);
         self.format = Some(format);
-        self.hand_on_if_full()
+        Ok(())
     }
 
     /// A row is never a header, nor blank: all its values may be absent.
@@ -290,7 +348,7 @@ impl<T: Taker> Reading<'_, T> {
         let format = self.format.take().expect("the names of the columns came first");
         self.record(&format, line, Some(spans));
         self.format = Some(format);
-        self.hand_on_if_full()
+        Ok(())
     }
 
     fn bind(&mut self, format: Format) {
@@ -301,15 +359,26 @@ impl<T: Taker> Reading<'_, T> {
     }
 
     fn hand_on_if_full(&mut self) -> Result<(), Stop> {
-        if self.segment.num_bytes() >= SEGMENT_BYTES {
+        if self.segment.num_bytes() + self.malformed_bytes >= SEGMENT_BYTES {
             return self.hand_on(SEGMENT_BYTES + SEGMENT_BYTES / 16);
+        }
+        if self.line_number.is_multiple_of(SEGMENT_LINES) {
+            return self.hand_on(self.segment.num_bytes());
         }
         Ok(())
     }
 
+    fn is_passed_over(&self) -> bool {
+        self.line_number < self.source.first_line
+    }
+
     fn record(&mut self, format: &Format, line: &[u8], spans: Option<&[(usize, usize)]>) {
         // Every data line has its ordinal, whatever becomes of it: a later, better parser does not shift the ids.
-        let ordinal = self.summary.lines;
+        let ordinal = self.ordinal;
+        self.ordinal += 1;
+        if self.is_passed_over() {
+            return self.pass_over(format, line, spans);
+        }
         self.summary.lines += 1;
         let tools = &mut *self.tools;
         let parsed = match spans {
@@ -338,24 +407,48 @@ impl<T: Taker> Reading<'_, T> {
         }
     }
 
+    /// Documents may say what earlier records of the object said.
+    #[cold]
+    fn pass_over(&mut self, format: &Format, line: &[u8], spans: Option<&[(usize, usize)]>) {
+        let tools = &mut *self.tools;
+        if !tools.writer.learns() {
+            return;
+        }
+        let parsed = match spans {
+            None => tools.columns.parse(format, line),
+            Some(spans) => tools.columns.parse_spans(format, line, spans),
+        };
+        if let Ok(row) = parsed
+            && (row.status() != LogStatus::NoData || self.settings.keep_no_data)
+            && timestamp(&row, self.source).is_some()
+        {
+            tools.writer.learn(&row);
+        }
+    }
+
     /// Of the present line, which is counted already.
     fn origin<'l>(&self, line: Line<'l>) -> Origin<'l> {
         Origin {
             line_number: self.line_number,
             offset: self.offset,
-            ordinal: self.summary.lines - 1,
+            ordinal: self.ordinal - 1,
             format: self.format_number,
             line,
         }
     }
 
     fn not_read(&mut self, line: Line<'_>, error: LineError) {
+        self.ordinal += 1;
+        if self.is_passed_over() {
+            return;
+        }
         self.summary.lines += 1;
         self.malformed(line, error);
     }
 
     fn malformed(&mut self, line: Line<'_>, error: LineError) {
         self.summary.malformed += 1;
+        self.malformed_bytes += num_bytes(line);
         let origin = self.origin(line);
         self.taker.malformed(&origin, &error);
         if self.summary.first_malformed.is_none() {
@@ -365,12 +458,28 @@ impl<T: Taker> Reading<'_, T> {
 
     /// Hands the segment on and starts one with room for `capacity` bytes.
     fn hand_on(&mut self, capacity: usize) -> Result<(), Stop> {
-        let next = Segment::new(self.segment.producer(), capacity);
-        let segment = std::mem::replace(&mut self.segment, next);
-        if segment.is_empty() {
+        if self.segment.is_empty() && self.line_number == self.taken.line_number {
             return Ok(());
         }
-        self.taker.segment(segment).map_err(|Closed| Stop::Closed)
+        let next = Segment::new(self.segment.producer(), capacity);
+        let segment = std::mem::replace(&mut self.segment, next);
+        self.taker.segment(segment).map_err(|Closed| Stop::Closed)?;
+        self.malformed_bytes = 0;
+        if !self.is_passed_over() {
+            let ReadSummary {
+                lines,
+                no_data,
+                malformed,
+                ..
+            } = self.summary;
+            self.taken = Taken {
+                line_number: self.line_number,
+                lines,
+                no_data,
+                malformed,
+            };
+        }
+        Ok(())
     }
 }
 
@@ -378,6 +487,14 @@ fn as_read<'a>(line: &'a [u8], spans: Option<&'a [(usize, usize)]>) -> Line<'a> 
     match spans {
         None => Line::Whole(line),
         Some(spans) => Line::Row { line, spans },
+    }
+}
+
+/// What a line takes in memory.
+fn num_bytes(line: Line<'_>) -> usize {
+    match line {
+        Line::Whole(line) | Line::NoMessage(line) | Line::Row { line, .. } => line.len(),
+        Line::TooLong { .. } => 0,
     }
 }
 

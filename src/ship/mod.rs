@@ -20,14 +20,14 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::bulk::delivery::{BodyReport, Courier};
 use crate::bulk::{Body, BulkSink, Packer, Segment};
 use crate::config::ShipSettings;
 use crate::deadline::Deadline;
 use crate::enrich::Enrichment;
-use crate::object::{ObjectRef, ObjectStore};
+use crate::object::{ObjectInfo, ObjectRef, ObjectStore};
 use crate::outcome::{Failure, Reason};
 use crate::quarantine::{Quarantine, QuarantineError};
 use convert::{ConvertSettings, Converter};
@@ -42,8 +42,52 @@ const SEGMENTS_AHEAD: usize = 2;
 /// How long documents wait for company in a body that is not full.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// What readers get to end in however little time is left: they only wait for a line to be converted.
+const LEAST_PATIENCE: Duration = Duration::from_millis(100);
+
 /// Longest wait for a quarantine file to be written, the SDK's own attempts included.
 const QUARANTINE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An object to ship, and where to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectPass {
+    /// The object.
+    pub object: ObjectRef,
+    /// The first line that is not accounted for, from 1; header and blank lines count.
+    pub first_line: u64,
+    /// What S3 called the content in which that line was counted.
+    pub etag: Option<String>,
+}
+
+impl From<ObjectRef> for ObjectPass {
+    fn from(object: ObjectRef) -> Self {
+        Self {
+            object,
+            first_line: 1,
+            etag: None,
+        }
+    }
+}
+
+impl ObjectPass {
+    /// Where to begin in what the store has now: other content is read from its start. Ids make that safe.
+    fn first_line_of(&self, info: &ObjectInfo) -> u64 {
+        match (&self.etag, &info.etag) {
+            (Some(before), Some(now)) if before != now => {
+                let (object, line) = (self.object.to_string(), self.first_line);
+                tracing::warn!(
+                    object,
+                    line,
+                    before,
+                    now,
+                    "the object was overwritten between two passes, it is read from its start"
+                );
+                1
+            }
+            _ => self.first_line,
+        }
+    }
+}
 
 /// Ships objects. One per process: the body limit that the server has taught is kept between invocations.
 #[derive(Debug)]
@@ -82,7 +126,7 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine> Shipper<S, B, K> {
     }
 
     /// Ships these objects, several at a time, and reports on each, in order.
-    pub async fn ship(&self, objects: Vec<ObjectRef>, deadline: Deadline) -> ShipReport {
+    pub async fn ship(&self, objects: Vec<ObjectPass>, deadline: Deadline) -> ShipReport {
         Pass::start(self, objects, deadline).run().await
     }
 }
@@ -108,16 +152,16 @@ struct Pass<'a, S, B, K> {
 }
 
 impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
-    fn start(shipper: &'a Shipper<S, B, K>, objects: Vec<ObjectRef>, deadline: Deadline) -> Self {
+    fn start(shipper: &'a Shipper<S, B, K>, objects: Vec<ObjectPass>, deadline: Deadline) -> Self {
         let (sender, segments) = mpsc::channel(SEGMENTS_AHEAD);
         let permits = Arc::new(Semaphore::new(shipper.settings.objects_in_flight));
         let stop: Arc<Vec<AtomicBool>> = Arc::new(objects.iter().map(|_| AtomicBool::new(false)).collect());
         let mut readers = JoinSet::new();
         let mut reader_ids = Vec::with_capacity(objects.len());
-        for (number, object) in objects.iter().enumerate() {
+        for (number, pass) in objects.iter().enumerate() {
             let reader = ObjectReader {
                 number,
-                object: object.clone(),
+                pass: pass.clone(),
                 store: Arc::clone(&shipper.store),
                 converter: Arc::clone(&shipper.converter),
                 segments: sender.clone(),
@@ -145,7 +189,7 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
             packed_since: None,
             progress: objects
                 .into_iter()
-                .map(|object| Progress::new(object, &shipper.settings.quarantine))
+                .map(|pass| Progress::new(pass, &shipper.settings.quarantine))
                 .collect(),
             stop,
             report: ShipReport::default(),
@@ -209,6 +253,8 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
                 self.progress[number].note_read(read);
                 self.set_aside(number);
             }
+            // It did not end in time.
+            Err(error) if error.is_cancelled() => {}
             Err(error) => {
                 let number = self.reader_ids.iter().position(|id| *id == error.id());
                 let number = number.expect("every reader's id was noted");
@@ -249,7 +295,7 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
             return;
         };
         let quarantine = Arc::clone(&self.shipper.quarantine);
-        let limit = self.deadline.request_timeout(QUARANTINE_TIMEOUT);
+        let limit = self.deadline.settle_timeout().min(QUARANTINE_TIMEOUT);
         self.writes.spawn(async move {
             let written = match timeout(limit, quarantine.put(&file, bytes)).await {
                 Ok(written) => written,
@@ -272,25 +318,37 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
         }
     }
 
-    /// The time is up: nothing new starts; requests that are out may still be answered, and objects that have all their
-    /// outcomes thereby may keep aside what was refused.
+    /// The time for reading is up: what was read until now is sent, and answered for, in the time that is kept for it.
     async fn wind_up(&mut self) {
-        self.readers.abort_all();
+        for stop in self.stop.iter() {
+            stop.store(true, Ordering::Relaxed);
+        }
         self.segments.close();
-        while let Some(delivered) = self.deliveries.join_next().await {
-            self.note_delivered(delivered);
+        while let Some(segment) = self.segments.recv().await {
+            self.pack(segment);
         }
-        while let Some(written) = self.writes.join_next().await {
-            self.note_written(written);
+        self.flush();
+        while !(self.readers.is_empty() && self.deliveries.is_empty() && self.writes.is_empty()) {
+            let patience = self.deadline.sending_time_left();
+            tokio::select! {
+                Some(read) = self.readers.join_next_with_id() => self.note_read(read),
+                Some(delivered) = self.deliveries.join_next() => self.note_delivered(delivered),
+                Some(written) = self.writes.join_next() => self.note_written(written),
+                () = sleep(patience.max(LEAST_PATIENCE)), if !self.readers.is_empty() => self.readers.abort_all(),
+            }
         }
-        let failure = Failure::new(
-            Reason::DeadlineExceeded,
-            "the time was up before the object was finished",
-        );
+        let failure = out_of_time();
         for progress in &mut self.progress {
             progress.note_out_of_time(&failure);
         }
     }
+}
+
+fn out_of_time() -> Failure {
+    Failure::new(
+        Reason::DeadlineExceeded,
+        "the time was up before the object was finished",
+    )
 }
 
 fn panicked(doing: &str, error: JoinError) -> Failure {

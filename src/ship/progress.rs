@@ -7,10 +7,11 @@ use bytes::Bytes;
 use super::aside::Aside;
 use super::convert::ReadSummary;
 use super::reader::ObjectRead;
+use super::{ObjectPass, out_of_time};
 use crate::bulk::delivery::BodyReport;
 use crate::bulk::{Refusal, Verdicts};
 use crate::config::QuarantineSettings;
-use crate::object::ObjectRef;
+use crate::object::{ObjectInfo, ObjectRef};
 use crate::outcome::{Counts, Disposition, Failure, Reason};
 
 /// What one pass over one object came to.
@@ -20,8 +21,13 @@ pub struct ObjectReport {
     pub object: ObjectRef,
     /// What became of its lines.
     pub counts: Counts,
+    /// The line that the pass began with, from 1.
+    pub first_line: u64,
     /// Why it is not complete; `None`: every line is accounted for, and those that were refused are in quarantine.
     pub failure: Option<Failure>,
+    /// Where the time was up in the middle and all lines of the pass before are accounted for: what another pass may go
+    /// on with. Without a quarantine, lines may have been refused before.
+    pub rest: Option<ObjectPass>,
     /// The file in which those are.
     pub quarantine: Option<ObjectRef>,
     /// From the start of the pass to the object's last verdict.
@@ -61,7 +67,8 @@ impl ShipReport {
 /// One object on its way.
 #[derive(Debug)]
 pub(super) struct Progress {
-    object: ObjectRef,
+    pass: ObjectPass,
+    info: ObjectInfo,
     started: Instant,
     last_news: Instant,
     read: Option<ReadSummary>,
@@ -83,10 +90,11 @@ struct Sum {
 }
 
 impl Progress {
-    pub(super) fn new(object: ObjectRef, quarantine: &QuarantineSettings) -> Self {
+    pub(super) fn new(pass: ObjectPass, quarantine: &QuarantineSettings) -> Self {
         let now = Instant::now();
         Self {
-            object,
+            pass,
+            info: ObjectInfo::default(),
             started: now,
             last_news: now,
             read: None,
@@ -99,7 +107,12 @@ impl Progress {
     pub(super) fn note_read(&mut self, read: ObjectRead) {
         self.last_news = Instant::now();
         self.read = Some(read.summary);
-        self.aside.note_read(read.info, read.malformed);
+        if let Some(first_line) = read.first_line {
+            self.pass.first_line = first_line;
+        }
+        self.info = read.info.clone();
+        self.aside
+            .note_read(read.info, self.pass.first_line, read.malformed);
     }
 
     pub(super) fn note_verdicts(&mut self, verdicts: Verdicts) {
@@ -148,7 +161,8 @@ impl Progress {
         if failures.into_iter().any(Option::is_some) || counts.accounted() != counts.lines {
             return None;
         }
-        self.aside.close(&self.object, &counts, &read.formats, settings)
+        self.aside
+            .close(&self.pass.object, &counts, &read.formats, settings)
     }
 
     /// What became of that file.
@@ -181,17 +195,41 @@ impl Progress {
     pub(super) fn into_report(mut self) -> ObjectReport {
         let read = self.read.take().unwrap_or_default();
         let counts = self.counts(&read);
-        let failure = self.judge(&read, &counts);
+        let (failure, rest) = match self.rest(&read, &counts) {
+            Some(rest) => (Some(out_of_time()), Some(rest)),
+            None => {
+                let stopped = || read.stopped_at.map(|_| out_of_time());
+                (self.judge(&read, &counts).or_else(stopped), None)
+            }
+        };
         ObjectReport {
-            object: self.object,
+            object: self.pass.object,
             counts,
+            first_line: self.pass.first_line,
             failure,
+            rest,
             quarantine: match self.aside {
                 Aside::Kept(file) => Some(file),
                 _ => None,
             },
             elapsed: self.last_news - self.started,
         }
+    }
+
+    /// What is left of an object that was stopped in the middle and has nothing else wrong with it.
+    fn rest(&self, read: &ReadSummary, counts: &Counts) -> Option<ObjectPass> {
+        let first_line = read.stopped_at.filter(|line| *line > self.pass.first_line)?;
+        let failures = [&read.failure, &self.verdicts.failure, &self.failure];
+        let is_set_aside = match &self.aside {
+            Aside::Nowhere | Aside::Kept(_) => true,
+            Aside::Gathering(_) | Aside::Writing(_) | Aside::Failed(_) => counts.refused == 0,
+        };
+        let is_good = failures.into_iter().all(Option::is_none) && counts.accounted() == counts.lines;
+        (is_good && is_set_aside).then(|| ObjectPass {
+            object: self.pass.object.clone(),
+            first_line,
+            etag: self.info.etag.clone(),
+        })
     }
 
     /// What to report when several things went wrong: first what another attempt may mend, because only then are all

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::convert::{Closed, Converter, ReadSummary, Source, Taker};
-use super::panicked;
+use super::{ObjectPass, out_of_time, panicked};
 use crate::bulk::Segment;
 use crate::decode::ChunkReader;
 use crate::flow::LineError;
-use crate::object::{ObjectBody, ObjectInfo, ObjectRef, ObjectStore, StoreError};
+use crate::object::{ObjectBody, ObjectInfo, ObjectStore, OpenObject, StoreError};
 use crate::outcome::Failure;
 use crate::quarantine::{Gathered, Origin, QuarantinedLine};
 
@@ -21,7 +21,7 @@ const CHUNKS_AHEAD: usize = 4;
 /// Reads one object: its chunks here, its lines on a blocking thread.
 pub(super) struct ObjectReader<S> {
     pub(super) number: usize,
-    pub(super) object: ObjectRef,
+    pub(super) pass: ObjectPass,
     pub(super) store: Arc<S>,
     pub(super) converter: Arc<Converter>,
     pub(super) segments: mpsc::Sender<Segment>,
@@ -29,12 +29,23 @@ pub(super) struct ObjectReader<S> {
 }
 
 impl<S: ObjectStore> ObjectReader<S> {
+    /// Ends soon after the segments are no longer received.
     pub(super) async fn read(self) -> ObjectRead {
-        let opened = match self.store.open(&self.object).await {
-            Ok(opened) => opened,
-            Err(error) => return ObjectRead::failed(error.failure()),
+        let opened = tokio::select! {
+            biased;
+            () = self.segments.closed() => return ObjectRead::failed(out_of_time()),
+            opened = self.store.open(&self.pass.object) => opened,
         };
-        let source = Source::new(&self.object, opened.info.last_modified);
+        match opened {
+            Ok(opened) => self.read_lines(opened).await,
+            Err(error) => ObjectRead::failed(error.failure()),
+        }
+    }
+
+    async fn read_lines(self, opened: OpenObject<S::Body>) -> ObjectRead {
+        let first_line = self.pass.first_line_of(&opened.info);
+        let source = Source::new(&self.pass.object, opened.info.last_modified).from_line(first_line);
+        let until = self.segments.clone();
         let (chunks, reader) = mpsc::channel(CHUNKS_AHEAD);
         let Self {
             number,
@@ -48,15 +59,23 @@ impl<S: ObjectStore> ObjectReader<S> {
                 number,
                 segments,
                 stop,
-                malformed: converter.keeps_lines().then(Gathered::default),
+                keeps_lines: converter.keeps_lines(),
+                malformed: Gathered::default(),
+                untaken: Vec::new(),
             };
             let summary = converter.convert(ChunkReader::new(reader), number, &source, &mut taker);
-            (summary, taker.malformed.unwrap_or_default())
+            (summary, taker.malformed)
         });
-        feed(opened.body, chunks).await;
+        tokio::select! {
+            biased;
+            // The chunks end without a word, which stops the conversion.
+            () = until.closed() => {}
+            () = feed(opened.body, chunks) => {}
+        }
         match work.await {
             Ok((summary, malformed)) => ObjectRead {
                 summary,
+                first_line: Some(first_line),
                 info: opened.info,
                 malformed,
             },
@@ -69,6 +88,8 @@ impl<S: ObjectStore> ObjectReader<S> {
 #[derive(Debug, Default)]
 pub(super) struct ObjectRead {
     pub(super) summary: ReadSummary,
+    /// The line that reading began with, if it did.
+    pub(super) first_line: Option<u64>,
     pub(super) info: ObjectInfo,
     /// The lines that cannot be read, where they are kept aside.
     pub(super) malformed: Gathered,
@@ -92,8 +113,11 @@ struct SegmentSender {
     number: usize,
     segments: mpsc::Sender<Segment>,
     stop: Arc<Vec<AtomicBool>>,
-    /// The lines that cannot be read; `None` where they are not kept.
-    malformed: Option<Gathered>,
+    keeps_lines: bool,
+    /// The lines that cannot be read.
+    malformed: Gathered,
+    /// More of them, since the last segment.
+    untaken: Vec<QuarantinedLine>,
 }
 
 impl Taker for SegmentSender {
@@ -101,15 +125,21 @@ impl Taker for SegmentSender {
         if self.stop[self.number].load(Ordering::Relaxed) {
             return Err(Closed);
         }
-        self.segments
-            .blocking_send(segment)
-            .map_err(|_receiver_is_gone| Closed)
+        if !segment.is_empty() {
+            self.segments
+                .blocking_send(segment)
+                .map_err(|_receiver_is_gone| Closed)?;
+        }
+        for line in self.untaken.drain(..) {
+            self.malformed.add(&line);
+        }
+        Ok(())
     }
 
     /// The summary counts them and keeps the first.
     fn malformed(&mut self, origin: &Origin<'_>, error: &LineError) {
-        if let Some(malformed) = &mut self.malformed {
-            malformed.add(&QuarantinedLine::malformed(origin, error));
+        if self.keeps_lines {
+            self.untaken.push(QuarantinedLine::malformed(origin, error));
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::outcome::{Counts, Disposition};
 use crate::quarantine::memory::MemoryQuarantine;
 
 mod quarantine;
+mod resumed;
 
 const HEADER: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
 
@@ -83,7 +84,10 @@ impl World {
 
     async fn ship_within(&self, objects: &[ObjectRef], seconds: u64) -> ShipReport {
         let deadline = Deadline::new(Instant::now() + Duration::from_secs(seconds), Duration::ZERO);
-        let report = self.shipper.ship(objects.to_vec(), deadline).await;
+        let report = self
+            .shipper
+            .ship(objects.iter().cloned().map(ObjectPass::from).collect(), deadline)
+            .await;
         let shown: Vec<&ObjectRef> = report.objects.iter().map(|report| &report.object).collect();
         assert_eq!(
             shown,

@@ -11,7 +11,7 @@ fn plain() -> WriterProperties {
 }
 
 /// An object with one row group, all of whose columns are texts.
-fn of_texts(names: &[&str], rows: &[Vec<&str>]) -> Vec<u8> {
+pub(super) fn of_texts(names: &[&str], rows: &[Vec<&str>]) -> Vec<u8> {
     let columns: Vec<String> = names
         .iter()
         .map(|name| format!("optional binary {name} (utf8);"))
