@@ -1,7 +1,7 @@
 //! The lines of one object → segments of bulk items. Synchronous: runs on a blocking thread, or in a test.
 
 use std::io::BufRead;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bulk::Segment;
 use crate::config::ShipSettings;
@@ -99,49 +99,97 @@ pub trait Taker {
     fn malformed(&mut self, origin: &Origin<'_>, error: &LineError);
 }
 
-/// Reads an object to its end, or to what stops it.
-pub fn convert(
-    reader: impl BufRead,
-    producer: usize,
-    source: &Source,
-    settings: &ConvertSettings,
-    taker: &mut impl Taker,
-) -> ReadSummary {
-    let mut converter = Converter {
-        source,
-        keep_no_data: settings.keep_no_data,
-        names: Dataset::ALL.map(|dataset| IndexNames::new(&settings.index_prefix, dataset.name())),
-        writer: DocumentWriter::new(Arc::clone(&settings.enrichment)),
-        columns: Columns::default(),
-        scratch: Vec::new(),
-        format: None,
-        configured: settings.format.as_ref(),
-        keep_lines: settings.keep_lines,
-        line_number: 0,
-        offset: None,
-        format_number: None,
-        segment: Segment::new(producer, 0),
-        taker,
-        summary: ReadSummary::default(),
-    };
-    if let Err(stop) = converter.read(reader) {
-        converter.summary.failure = Some(stop.failure());
-    }
-    converter.summary
+/// Converts objects. One per process: what a conversion learned of values that repeat serves the next one.
+#[derive(Debug)]
+pub struct Converter {
+    settings: ConvertSettings,
+    /// Of conversions that have ended: as many as ever ran at the same time.
+    idle: Mutex<Vec<Tools>>,
 }
 
-struct Converter<'a, T> {
-    source: &'a Source,
-    keep_no_data: bool,
-    keep_lines: bool,
+impl Converter {
+    /// Converts by these settings.
+    pub fn new(settings: ConvertSettings) -> Self {
+        Self {
+            settings,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Whether refused lines are kept aside.
+    pub fn keeps_lines(&self) -> bool {
+        self.settings.keep_lines
+    }
+
+    /// Reads an object to its end, or to what stops it.
+    pub fn convert(
+        &self,
+        reader: impl BufRead,
+        producer: usize,
+        source: &Source,
+        taker: &mut impl Taker,
+    ) -> ReadSummary {
+        let mut tools = self.take_tools();
+        tools.writer.start_object();
+        let mut reading = Reading {
+            source,
+            settings: &self.settings,
+            tools: &mut tools,
+            format: None,
+            line_number: 0,
+            offset: None,
+            format_number: None,
+            segment: Segment::new(producer, 0),
+            taker,
+            summary: ReadSummary::default(),
+        };
+        if let Err(stop) = reading.read(reader) {
+            reading.summary.failure = Some(stop.failure());
+        }
+        let summary = reading.summary;
+        self.idle().push(tools);
+        summary
+    }
+
+    fn take_tools(&self) -> Tools {
+        let idle = self.idle().pop();
+        idle.unwrap_or_else(|| Tools::new(&self.settings))
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Tools>> {
+        // Nothing can panic while the list is locked.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a conversion works with, and what stays warm from object to object.
+#[derive(Debug)]
+struct Tools {
     /// By dataset: concatenated objects may hold both.
     names: [IndexNames; 2],
     writer: DocumentWriter,
     columns: Columns,
     scratch: Vec<u8>,
-    format: Option<Format>,
-    /// For an object without a header.
-    configured: Option<&'a Format>,
+}
+
+impl Tools {
+    fn new(settings: &ConvertSettings) -> Self {
+        Self {
+            names: Dataset::ALL.map(|dataset| IndexNames::new(&settings.index_prefix, dataset.name())),
+            writer: DocumentWriter::new(Arc::clone(&settings.enrichment)),
+            columns: Columns::default(),
+            scratch: Vec::new(),
+        }
+    }
+}
+
+/// One object being read.
+struct Reading<'a, T> {
+    source: &'a Source,
+    settings: &'a ConvertSettings,
+    tools: &'a mut Tools,
+    /// Taken out for every record, and put back.
+    format: Option<Box<Format>>,
     /// Of the present line, from 1; header and blank lines count.
     line_number: u64,
     /// Of the present line.
@@ -178,7 +226,7 @@ impl Stop {
     }
 }
 
-impl<T: Taker> Converter<'_, T> {
+impl<T: Taker> Reading<'_, T> {
     fn read(&mut self, reader: impl BufRead) -> Result<(), Stop> {
         let mut content = Content::open(reader).map_err(Stop::Decode)?;
         if let Some(names) = content.names() {
@@ -228,7 +276,8 @@ impl<T: Taker> Converter<'_, T> {
             return Ok(());
         }
         if self.format.is_none() {
-            self.bind(Format::without_header(line, self.configured).map_err(Stop::Format)?);
+            let configured = self.settings.format.as_ref();
+            self.bind(Format::without_header(line, configured).map_err(Stop::Format)?);
         }
         let format = self.format.take().expect("it was just bound");
         self.record(&format, line, None);
@@ -245,10 +294,10 @@ impl<T: Taker> Converter<'_, T> {
     }
 
     fn bind(&mut self, format: Format) {
-        if self.keep_lines {
+        if self.settings.keep_lines {
             self.format_number = self.summary.formats.number(&format);
         }
-        self.format = Some(format);
+        self.format = Some(Box::new(format));
     }
 
     fn hand_on_if_full(&mut self) -> Result<(), Stop> {
@@ -262,27 +311,28 @@ impl<T: Taker> Converter<'_, T> {
         // Every data line has its ordinal, whatever becomes of it: a later, better parser does not shift the ids.
         let ordinal = self.summary.lines;
         self.summary.lines += 1;
+        let tools = &mut *self.tools;
         let parsed = match spans {
-            None => self.columns.parse(format, line),
-            Some(spans) => self.columns.parse_spans(format, line, spans),
+            None => tools.columns.parse(format, line),
+            Some(spans) => tools.columns.parse_spans(format, line, spans),
         };
         let row = match parsed {
             Ok(row) => row,
             Err(error) => return self.malformed(as_read(line, spans), error),
         };
-        if row.status() == LogStatus::NoData && !self.keep_no_data {
+        if row.status() == LogStatus::NoData && !self.settings.keep_no_data {
             self.summary.no_data += 1;
             return;
         }
         let Some(timestamp) = timestamp(&row, self.source) else {
             return self.malformed(as_read(line, spans), LineError::NoTime);
         };
-        let id = DocumentId::new(self.source.hash, timestamp, ordinal, line, &mut self.scratch);
-        let index = self.names[format.dataset() as usize].at(timestamp);
-        let document = self.writer.write(&row, timestamp);
+        let id = DocumentId::new(self.source.hash, timestamp, ordinal, line, &mut tools.scratch);
+        let index = tools.names[format.dataset() as usize].at(timestamp);
+        let document = tools.writer.write(&row, timestamp);
         self.segment
             .push(index, &id.to_text(), self.line_number, document);
-        if self.keep_lines {
+        if self.settings.keep_lines {
             let origin = self.origin(as_read(line, spans));
             self.segment.attach(|attached| origin.write(attached));
         }

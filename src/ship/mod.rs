@@ -30,7 +30,7 @@ use crate::enrich::Enrichment;
 use crate::object::{ObjectRef, ObjectStore};
 use crate::outcome::{Failure, Reason};
 use crate::quarantine::{Quarantine, QuarantineError};
-use convert::ConvertSettings;
+use convert::{ConvertSettings, Converter};
 use progress::Progress;
 use reader::{ObjectRead, ObjectReader};
 
@@ -51,7 +51,7 @@ pub struct Shipper<S, B, K> {
     store: Arc<S>,
     courier: Arc<Courier<B>>,
     quarantine: Arc<K>,
-    convert: Arc<ConvertSettings>,
+    converter: Arc<Converter>,
     settings: ShipSettings,
 }
 
@@ -70,7 +70,7 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine> Shipper<S, B, K> {
             store: Arc::new(store),
             courier: Arc::new(courier),
             quarantine: Arc::new(quarantine),
-            convert: Arc::new(ConvertSettings::new(&settings, enrichment)),
+            converter: Arc::new(Converter::new(ConvertSettings::new(&settings, enrichment))),
             settings,
         }
     }
@@ -119,7 +119,7 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
                 number,
                 object: object.clone(),
                 store: Arc::clone(&shipper.store),
-                settings: Arc::clone(&shipper.convert),
+                converter: Arc::clone(&shipper.converter),
                 segments: sender.clone(),
                 stop: Arc::clone(&stop),
             };

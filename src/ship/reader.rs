@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::convert::{Closed, ConvertSettings, ReadSummary, Source, Taker, convert};
+use super::convert::{Closed, Converter, ReadSummary, Source, Taker};
 use super::panicked;
 use crate::bulk::Segment;
 use crate::decode::ChunkReader;
@@ -23,7 +23,7 @@ pub(super) struct ObjectReader<S> {
     pub(super) number: usize,
     pub(super) object: ObjectRef,
     pub(super) store: Arc<S>,
-    pub(super) settings: Arc<ConvertSettings>,
+    pub(super) converter: Arc<Converter>,
     pub(super) segments: mpsc::Sender<Segment>,
     pub(super) stop: Arc<Vec<AtomicBool>>,
 }
@@ -38,7 +38,7 @@ impl<S: ObjectStore> ObjectReader<S> {
         let (chunks, reader) = mpsc::channel(CHUNKS_AHEAD);
         let Self {
             number,
-            settings,
+            converter,
             segments,
             stop,
             ..
@@ -48,9 +48,9 @@ impl<S: ObjectStore> ObjectReader<S> {
                 number,
                 segments,
                 stop,
-                malformed: settings.keep_lines.then(Gathered::default),
+                malformed: converter.keeps_lines().then(Gathered::default),
             };
-            let summary = convert(ChunkReader::new(reader), number, &source, &settings, &mut taker);
+            let summary = converter.convert(ChunkReader::new(reader), number, &source, &mut taker);
             (summary, taker.malformed.unwrap_or_default())
         });
         feed(opened.body, chunks).await;

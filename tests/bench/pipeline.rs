@@ -26,7 +26,7 @@ use flowship::enrich::Enrichment;
 use flowship::flow::LineError;
 use flowship::object::ObjectRef;
 use flowship::quarantine::Origin;
-use flowship::ship::convert::{Closed, ConvertSettings, Source, Taker, convert};
+use flowship::ship::convert::{Closed, ConvertSettings, Converter, Source, Taker};
 use rustix::time::{ClockId, clock_gettime};
 
 const NUM_ROUNDS: usize = 7;
@@ -62,7 +62,7 @@ fn main() {
     }
 }
 
-fn settings() -> ConvertSettings {
+fn converter() -> Converter {
     let settings =
         ShipSettings::read(&Environment::of_process()).expect("the environment's settings are usable");
     let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
@@ -70,37 +70,37 @@ fn settings() -> ConvertSettings {
     let enrichment = runtime
         .block_on(Enrichment::open(&settings.enrich, connect))
         .unwrap_or_else(|error| panic!("{error}"));
-    ConvertSettings::new(&settings, Arc::new(enrichment))
+    Converter::new(ConvertSettings::new(&settings, Arc::new(enrichment)))
 }
 
 fn profile(files: &[&String]) {
-    let settings = settings();
+    let converter = converter();
     for file in files {
         let object = std::fs::read(file).unwrap_or_else(|error| panic!("{file}: {error}"));
         for _ in 0..20 {
             let mut num_records = 0;
             let seconds =
-                cpu_seconds(|| num_records = documents(&object, &settings, &mut Counting::default()));
+                cpu_seconds(|| num_records = documents(&object, &converter, &mut Counting::default()));
             println!("{:.3} us/record", seconds * 1e6 / num_records as f64);
         }
     }
 }
 
 fn measure(name: &str, object: &[u8], num_rounds: usize) {
-    let settings = settings();
+    let converter = converter();
     let mut times: [Vec<f64>; 5] = Default::default();
     let (mut num_records, mut num_bytes) = (0, 0);
     for _ in 0..num_rounds {
         let mut taker = Counting::default();
         times[2].push(cpu_seconds(|| {
-            num_records = documents(object, &settings, &mut taker);
+            num_records = documents(object, &converter, &mut taker);
         }));
         num_bytes = taker.num_bytes;
         times[0].push(cpu_seconds(|| inflate(object)));
         times[1].push(cpu_seconds(|| floor(object, num_bytes)));
         let mut taker = Compressing::default();
         times[3].push(cpu_seconds(|| {
-            num_records = documents(object, &settings, &mut taker);
+            num_records = documents(object, &converter, &mut taker);
         }));
         times[4].extend(zcat_gawk(name, object));
     }
@@ -130,13 +130,13 @@ fn measure(name: &str, object: &[u8], num_rounds: usize) {
     );
 }
 
-fn documents(object: &[u8], settings: &ConvertSettings, taker: &mut impl Taker) -> u64 {
+fn documents(object: &[u8], converter: &Converter, taker: &mut impl Taker) -> u64 {
     let named = ObjectRef {
         bucket: "bench".into(),
         key: "object".into(),
         version_id: None,
     };
-    let summary = convert(object, 0, &Source::new(&named, None), settings, taker);
+    let summary = converter.convert(object, 0, &Source::new(&named, None), taker);
     assert_eq!((summary.failure, summary.malformed), (None, 0));
     summary.lines
 }
