@@ -39,10 +39,11 @@ impl Deadline {
         self.time_left().is_zero()
     }
 
-    /// The limit of one request: `usual`, but never beyond half the margin, so that the other half is left to
-    /// write dead letters and to answer.
+    /// The limit of one request: `usual`, but never beyond the first half of the margin, whenever it starts, so that the
+    /// other half is left to write dead letters and to answer.
     pub fn request_timeout(&self, usual: Duration) -> Duration {
-        usual.min(self.time_left() + self.margin / 2)
+        let latest = self.stop_at + self.margin / 2;
+        usual.min(latest.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -76,7 +77,8 @@ mod tests {
         assert!(deadline.has_passed());
         assert_eq!(
             deadline.request_timeout(Duration::from_secs(90)),
-            Duration::from_secs(10)
+            Duration::from_secs(9),
+            "what begins late ends no later"
         );
     }
 }
