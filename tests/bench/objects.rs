@@ -14,6 +14,10 @@ const FIELDS_V3_TO_V5: &str = "vpc-id subnet-id instance-id tcp-flags type pkt-s
                                flow-direction traffic-path";
 const ZONES: [&str; 3] = ["use1-az1", "use1-az2", "use1-az4"];
 const SERVICE_PORTS: [u16; 8] = [443, 80, 8080, 5432, 3306, 6379, 9092, 9200];
+/// VPC number `n` has the addresses of `10.(16 × (n + 1)).0.0/12`.
+pub(crate) const NUM_VPCS: u64 = 4;
+/// The subnets of a VPC that have interfaces; each is a /20.
+pub(crate) const SUBNETS_PER_VPC: u64 = 6;
 const NUM_INTERFACES: u64 = 2_000;
 const NUM_PUBLIC_PEERS: u64 = 200_000;
 
@@ -35,17 +39,17 @@ struct Interface {
 
 impl Interface {
     fn new(number: u64) -> Self {
-        let subnet = mix(number) % 24;
+        let subnet = mix(number) % (NUM_VPCS * SUBNETS_PER_VPC);
         Self {
             number,
-            vpc: subnet / 6,
+            vpc: subnet / SUBNETS_PER_VPC,
             subnet,
         }
     }
 
     fn address(&self) -> String {
         let host = mix(self.number + 7) % 4_000 + 10;
-        let third = self.subnet % 6 * 16 + host / 256;
+        let third = self.subnet % SUBNETS_PER_VPC * 16 + host / 256;
         format!("10.{}.{third}.{}", 16 * (self.vpc + 1), host % 256)
     }
 }
@@ -115,11 +119,11 @@ fn record(text: &mut String, fields: Fields, interface: &Interface, start: u64, 
         };
         write!(
             text,
-            " vpc-0{:016x} subnet-0{:016x} i-0{:016x} {flags} IPv4 {from} {to} us-east-1 {} - - - - {direction} {path}",
-            mix(interface.vpc),
-            mix(interface.subnet + 100),
+            " {} {} i-0{:016x} {flags} IPv4 {from} {to} us-east-1 {} - - - - {direction} {path}",
+            vpc_id(interface.vpc),
+            subnet_id(interface.subnet),
             mix(interface.number + 1),
-            ZONES[(interface.subnet % 3) as usize],
+            zone_id(interface.subnet),
         )
         .expect("memory takes it");
     }
@@ -132,11 +136,27 @@ fn skewed(random: &mut fastrand::Rng, limit: u64) -> u64 {
     ((position.pow(3) / (1 << 32)) * limit) >> 16
 }
 
+pub(crate) fn vpc_id(vpc: u64) -> String {
+    format!("vpc-0{:016x}", mix(vpc))
+}
+
+/// Subnets are counted over all VPCs.
+pub(crate) fn subnet_id(subnet: u64) -> String {
+    format!("subnet-0{:016x}", mix(subnet + 100))
+}
+
+pub(crate) fn zone_id(subnet: u64) -> &'static str {
+    ZONES[(subnet % 3) as usize]
+}
+
+/// The first numbers of the addresses outside.
+pub(crate) const PUBLIC: std::ops::Range<u8> = 11..111;
+
 fn public(number: u64) -> String {
     let bits = mix(number);
     format!(
         "{}.{}.{}.{}",
-        11 + bits % 100,
+        u64::from(PUBLIC.start) + bits % PUBLIC.len() as u64,
         bits >> 8 & 255,
         bits >> 16 & 255,
         bits >> 24 & 255
@@ -144,7 +164,7 @@ fn public(number: u64) -> String {
 }
 
 /// Spreads the bits of a number (the finalizer of SplitMix64), 60 of them.
-fn mix(number: u64) -> u64 {
+pub(crate) fn mix(number: u64) -> u64 {
     let mut bits = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
