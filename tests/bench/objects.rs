@@ -82,9 +82,9 @@ fn record(text: &mut String, fields: Fields, interface: &Interface, start: u64, 
     let own = interface.address();
     let peer_is_inside = random.u8(..100) < 58;
     let peer = if peer_is_inside {
-        Interface::new(skewed(random, NUM_INTERFACES)).address()
+        Interface::new(zipf(random, NUM_INTERFACES)).address()
     } else {
-        public(skewed(random, NUM_PUBLIC_PEERS))
+        public(zipf(random, NUM_PUBLIC_PEERS))
     };
     let is_egress = random.bool();
     let service = SERVICE_PORTS[random.usize(..SERVICE_PORTS.len())];
@@ -130,7 +130,20 @@ fn record(text: &mut String, fields: Fields, interface: &Interface, start: u64, 
     text.push('\n');
 }
 
-/// A number below `limit`, small ones far more often: a few peers have most of the traffic.
+/// A rank below `limit` by Zipf's law, as the peers of real hosts are met: rank `k` as often as `k^-1.05`.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rank is a small positive number"
+)]
+fn zipf(random: &mut fastrand::Rng, limit: u64) -> u64 {
+    const EXPONENT: f64 = 1.0 - 1.05;
+    let end = (limit as f64).powf(EXPONENT);
+    let rank = (1.0 - random.f64() * (1.0 - end)).powf(1.0 / EXPONENT);
+    (rank as u64).saturating_sub(1).min(limit - 1)
+}
+
+/// A number below `limit`, small ones far more often.
 fn skewed(random: &mut fastrand::Rng, limit: u64) -> u64 {
     let position = u64::from(random.u32(..1 << 16));
     ((position.pow(3) / (1 << 32)) * limit) >> 16
