@@ -35,7 +35,7 @@ const fn setting(name: &'static str, default: Option<&'static str>, meaning: &'s
 }
 
 /// Every setting of every binary.
-pub const SETTINGS: [Setting; 22] = [
+pub const SETTINGS: [Setting; 24] = [
     setting(
         "ELASTICSEARCH_URLS",
         None,
@@ -124,6 +124,16 @@ pub const SETTINGS: [Setting; 22] = [
         "GEO_ASN_DB",
         None,
         "mmdb files with autonomous systems: paths or s3://bucket/key, separated by commas",
+    ),
+    setting(
+        "ZONES",
+        Some("true"),
+        "write the zones of both ends, as far as they are known: true or false",
+    ),
+    setting(
+        "NETWORK_MAP",
+        None,
+        "JSON of describe-subnets and describe-network-interfaces: paths or s3://bucket/key, separated by commas",
     ),
     setting(
         "LOG",
@@ -331,6 +341,10 @@ pub struct EnrichSettings {
     pub geo_city_db: Vec<Location>,
     /// Databases of autonomous systems; none: documents have no `as`.
     pub geo_asn_db: Vec<Location>,
+    /// Whether documents have the zones of their ends.
+    pub zones: bool,
+    /// Descriptions of subnets and network interfaces.
+    pub network_map: Vec<Location>,
 }
 
 /// Where a file lies that a setting names.

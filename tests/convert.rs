@@ -9,7 +9,12 @@ use crate::support::stack::repository;
 use crate::support::{FlowLog, gzip};
 
 fn convert(arguments: &[&str], input: &[u8]) -> Output {
+    convert_with(&[], arguments, input)
+}
+
+fn convert_with(variables: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_flowctl"))
+        .envs(variables.iter().copied())
         .arg("convert")
         .args(arguments)
         .stdin(Stdio::piped())
@@ -115,6 +120,38 @@ fn a_format_stands_in_for_the_header() {
     assert_eq!(lines(&output)[0]["destination"]["ip"], "10.0.0.2");
     let output = convert(&["--format", "what ever"], b"");
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_network_map_gives_the_zones_unless_they_are_switched_off() {
+    let folder = repository("tests/data/flowlogs-known");
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let maps = ["subnets", "interfaces"].map(|kind| file(&format!("zones-v2-interfaces.map-{kind}.json")));
+    let map = ("FLOWSHIP_NETWORK_MAP", &*maps.join(","));
+    let log = file("zones-v2-interfaces.log");
+    let zones = |variables: &[(&str, &str)]| -> Vec<Value> {
+        let output = convert_with(variables, &[&log], b"");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let documents = lines(&output).into_iter();
+        documents
+            .map(|document| document["flowship"]["source"]["zone"].clone())
+            .collect()
+    };
+    assert_eq!(zones(&[map])[..3], ["use1-az1", "use1-az3", "use1-az3"]);
+    assert!(zones(&[]).iter().all(Value::is_null));
+    assert!(
+        zones(&[map, ("FLOWSHIP_ZONES", "false")])
+            .iter()
+            .all(Value::is_null)
+    );
+
+    let output = convert_with(&[("FLOWSHIP_NETWORK_MAP", &log)], &[&log], b"");
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("FLOWSHIP_NETWORK_MAP") && told.contains("line 1 column"),
+        "{told}"
+    );
 }
 
 #[test]

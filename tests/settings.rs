@@ -59,6 +59,7 @@ fn each_wrong_setting_is_named_at_start() {
         variables(&[
             ("FLOWSHIP_GEO_CITY_DB", "/nowhere/city.mmdb"),
             ("FLOWSHIP_GEO_ASN_DB", "/nowhere/asn.mmdb"),
+            ("FLOWSHIP_NETWORK_MAP", "/nowhere/map.json"),
         ]),
     ]
     .iter()
@@ -73,6 +74,7 @@ fn each_wrong_setting_is_named_at_start() {
     FLOWSHIP_ELASTICSEARCH_SECRET_FILE: /nowhere/secret.json: No such file or directory (os error 2)
     FLOWSHIP_GEO_CITY_DB: /nowhere/city.mmdb: No such file or directory (os error 2)
     FLOWSHIP_GEO_ASN_DB: /nowhere/asn.mmdb: No such file or directory (os error 2)
+    FLOWSHIP_NETWORK_MAP: /nowhere/map.json: No such file or directory (os error 2)
     ");
 }
 

@@ -18,7 +18,7 @@ use crate::config::{Environment, ShipSettings};
 use crate::enrich::Enrichment;
 use crate::flow::{Format, LineError};
 use crate::object::ObjectRef;
-use crate::ship::convert::{Closed, ConvertSettings, ReadSummary, Source, Taker, convert};
+use crate::ship::convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Taker};
 
 /// How much of a file is read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -74,6 +74,7 @@ pub async fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Re
     if let Some(text) = &arguments.format {
         settings.format = Some(Format::parse_configured(text).with_context(|| format!("--format `{text}`"))?);
     }
+    let converter = Converter::new(settings);
     let object =
         match &arguments.object {
             Some(uri) => Some(ObjectRef::parse_uri(uri).with_context(|| {
@@ -97,7 +98,7 @@ pub async fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Re
             with_actions: arguments.bulk,
             end: None,
         };
-        let summary = convert_file(file, object.as_ref(), &settings, &mut printer)?;
+        let summary = convert_file(file, object.as_ref(), &converter, &mut printer)?;
         match printer.end {
             // The reader has what it wanted.
             Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::from(code)),
@@ -117,7 +118,7 @@ pub async fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Re
 fn convert_file(
     file: &Path,
     object: Option<&ObjectRef>,
-    settings: &ConvertSettings,
+    converter: &Converter,
     printer: &mut Printer,
 ) -> anyhow::Result<ReadSummary> {
     let (reader, modified): (Box<dyn BufRead>, Option<u32>) = if file == Path::new("-") {
@@ -139,13 +140,7 @@ fn convert_file(
         key: file.to_string_lossy().into_owned(),
         version_id: None,
     });
-    Ok(convert(
-        reader,
-        0,
-        &Source::new(&named, modified),
-        settings,
-        printer,
-    ))
+    Ok(converter.convert(reader, 0, &Source::new(&named, modified), printer))
 }
 
 /// Writes documents to stdout and complaints to stderr.

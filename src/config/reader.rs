@@ -104,6 +104,8 @@ impl<'a> Reader<'a> {
             community_id: self.boolean("COMMUNITY_ID"),
             geo_city_db: self.locations("GEO_CITY_DB"),
             geo_asn_db: self.locations("GEO_ASN_DB"),
+            zones: self.boolean("ZONES"),
+            network_map: self.locations("NETWORK_MAP"),
         }
     }
 

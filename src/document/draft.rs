@@ -3,8 +3,8 @@
 //! stays in a register, because nothing that is called takes the address of a [`Draft`].
 //!
 //! Every member ends with a comma, which the end of its object turns into a brace. Correctness is held by tests that
-//! parse every document back. A `member` is a key as JSON writes it, with its colon: `"port":`; that of a string may
-//! include the opening quote: `"action":"`.
+//! parse every document back. A `member` is a key as JSON writes it, with its colon: `"port":`; that of a string
+//! includes the opening quote: `"action":"`.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -111,15 +111,16 @@ impl<'a> Draft<'a> {
         self.length += cursor.length;
     }
 
-    /// The value of a string member, any bytes, and its end. Bytes that are not UTF-8 become the replacement character:
-    /// JSON has no other way to hold them.
+    /// The value of a string member whose opening quote is there, any bytes, and its end. Bytes that are not UTF-8 become
+    /// the replacement character: JSON has no other way to hold them.
     #[inline(always)]
     pub(super) fn put_string(&mut self, value: &[u8]) {
         if is_plain(value) {
-            self.put(b"\"");
             self.put_bytes(value);
             self.put(b"\",");
         } else {
+            // With its opening quote once more.
+            self.length -= 1;
             self.put_written(|cursor| write_escaped(cursor, value));
         }
     }

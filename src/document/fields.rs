@@ -3,7 +3,7 @@
 use crate::flow::{Dataset, FIELDS};
 
 /// What a document holds that is no column's value, for both datasets.
-const DERIVED: [&str; 27] = [
+const DERIVED: [&str; 31] = [
     "ecs.version",
     "event.kind",
     "event.category",
@@ -31,6 +31,10 @@ const DERIVED: [&str; 27] = [
     "network.transport",
     "network.community_id",
     "aws.vpcflow.tcp_flags_array",
+    "flowship.source.zone",
+    "flowship.destination.zone",
+    "flowship.zone_source",
+    "flowship.zone_crossing",
 ];
 
 /// What only VPC flow logs let derive.

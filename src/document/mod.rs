@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode;
 
-use crate::enrich::{CommunityIds, Enrichment};
-use crate::flow::{Field, RawValue, Row, traffic_path};
+use crate::enrich::{CommunityIds, Enrichment, ZoneFinder, ZoneId, Zones};
+use crate::flow::{Field, RawValue, Row, Text, traffic_path};
 use addresses::Addresses;
 use date::Dates;
 use draft::{Draft, MAX_BLOCK_BYTES};
@@ -35,12 +35,15 @@ const INITIAL_BYTES: usize = 8 << 10;
 #[derive(Debug)]
 pub struct DocumentWriter {
     parts: Parts,
+    zones: Option<ZoneFinder>,
     buffer: Vec<u8>,
 }
 
 impl DocumentWriter {
     /// A writer of documents with these enrichments.
     pub fn new(enrichment: Arc<Enrichment>) -> Self {
+        let map = enrichment.zones.as_ref();
+        let zones = map.map(|map| ZoneFinder::new(Arc::clone(map)));
         let parts = Parts {
             enrichment,
             community_ids: CommunityIds::default(),
@@ -50,15 +53,25 @@ impl DocumentWriter {
         };
         Self {
             parts,
+            zones,
             buffer: vec![0; INITIAL_BYTES],
+        }
+    }
+
+    /// Begins an object: what the records of the last one said is forgotten.
+    pub fn start_object(&mut self) {
+        if let Some(zones) = &mut self.zones {
+            zones.start_object();
         }
     }
 
     /// The document of one row as JSON. `timestamp` is what `@timestamp` says, Unix seconds.
     pub fn write(&mut self, row: &Row<'_>, timestamp: u32) -> &[u8] {
+        let zones = self.zones.as_mut().map(|finder| finder.find(row));
+        let zones = zones.unwrap_or_default();
         loop {
             let mut draft = Draft::new(&mut self.buffer);
-            self.parts.write(&mut draft, row, timestamp);
+            self.parts.write(&mut draft, row, timestamp, &zones);
             let (fits, length) = (draft.fits(), draft.len());
             if fits {
                 return &self.buffer[..length];
@@ -80,7 +93,7 @@ struct Parts {
 
 impl Parts {
     #[inline(always)]
-    fn write(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, timestamp: u32) {
+    fn write(&mut self, draft: &mut Draft<'_>, row: &Row<'_>, timestamp: u32, zones: &Zones) {
         let texts = Texts::of(row);
         draft.put(br#"{"@timestamp":""#);
         self.dates.put(draft, timestamp);
@@ -91,11 +104,7 @@ impl Parts {
         self.write_network(draft, row, texts);
         write_workload(draft, texts);
         self.write_raw(draft, row, texts);
-        if let Some(path) = row.bytes(Field::TrafficPath).and_then(traffic_path) {
-            draft.put(br#""flowship":{"path":""#);
-            draft.put_bytes(path.as_bytes());
-            draft.put(br#""},"#);
-        }
+        write_flowship(draft, row, zones);
         draft.close_object();
     }
 
@@ -111,10 +120,10 @@ impl Parts {
             }
             _ => {
                 draft.put(br#"],"dataset":"aws.vpcflow","#);
-                texts.put(draft, br#""action":"#, Field::Action);
+                texts.put(draft, br#""action":""#, Field::Action);
             }
         }
-        texts.put(draft, br#""reason":"#, Field::RejectReason);
+        texts.put(draft, br#""reason":""#, Field::RejectReason);
         if let Some(start) = row.time(Field::Start) {
             draft.put(br#""start":""#);
             self.dates.put(draft, start);
@@ -177,7 +186,7 @@ impl Parts {
             if let Some(protocol) = protocol {
                 put_protocol(draft, protocol);
             }
-            texts.put(draft, br#""direction":"#, Field::FlowDirection);
+            texts.put(draft, br#""direction":""#, Field::FlowDirection);
             let (Some(source), Some(destination), Some(protocol)) = (source, destination, protocol) else {
                 return;
             };
@@ -208,12 +217,7 @@ impl Parts {
         for (member, value) in row.raw() {
             draft.put_text(member);
             match value {
-                RawValue::Text(text) if texts.are_plain => {
-                    draft.put(b"\"");
-                    draft.put_text(text);
-                    draft.put(b"\",");
-                }
-                RawValue::Text(text) => draft.put_string(text.as_bytes()),
+                RawValue::Text(text) => texts.put_value(draft, text),
                 RawValue::Number(number, digits) => draft.put_number(number, digits),
                 RawValue::Tag(text) => {
                     // `+` is itself, and so is what is no escape.
@@ -242,8 +246,8 @@ impl Parts {
             Field::Dstaddr,
         );
         draft.object(br#""sublocation":{"#, |draft| {
-            texts.put(draft, br#""type":"#, Field::SublocationType);
-            texts.put(draft, br#""id":"#, Field::SublocationId);
+            texts.put(draft, br#""type":""#, Field::SublocationType);
+            texts.put(draft, br#""id":""#, Field::SublocationId);
         });
         if draft.len() == start {
             draft.truncate(before);
@@ -251,6 +255,39 @@ impl Parts {
             draft.close_object();
             draft.put(b"},");
         }
+    }
+}
+
+/// What follows from the record, and is neither AWS's nor ECS's.
+#[inline(always)]
+fn write_flowship(draft: &mut Draft<'_>, row: &Row<'_>, zones: &Zones) {
+    draft.object(br#""flowship":{"#, |draft| {
+        if let Some(path) = row.bytes(Field::TrafficPath).and_then(traffic_path) {
+            draft.put(br#""path":""#);
+            draft.put_bytes(path.as_bytes());
+            draft.put(b"\",");
+        }
+        let Some(rule) = zones.rule else {
+            return;
+        };
+        put_zone(draft, br#""source":{"zone":""#, zones.source.as_ref());
+        put_zone(draft, br#""destination":{"zone":""#, zones.destination.as_ref());
+        draft.put(br#""zone_source":""#);
+        draft.put_bytes(rule.as_str().as_bytes());
+        match zones.is_same() {
+            Some(true) => draft.put(br#"","zone_crossing":"same","#),
+            Some(false) => draft.put(br#"","zone_crossing":"cross","#),
+            None => draft.put(b"\","),
+        }
+    });
+}
+
+#[inline(always)]
+fn put_zone<const N: usize>(draft: &mut Draft<'_>, member: &[u8; N], zone: Option<&ZoneId>) {
+    if let Some(zone) = zone {
+        draft.put(member);
+        draft.put_block(zone.block(), zone.as_bytes().len());
+        draft.put(br#""},"#);
     }
 }
 
@@ -269,14 +306,29 @@ impl<'r, 'a> Texts<'r, 'a> {
         }
     }
 
+    /// A string member.
     #[inline(always)]
     fn put<const N: usize>(self, draft: &mut Draft<'_>, member: &[u8; N], field: Field) {
-        let Some(text) = self.row.text(field) else {
-            return;
-        };
-        draft.put(member);
+        if let Some(text) = self.row.text(field) {
+            draft.put(member);
+            self.put_value(draft, text);
+        }
+    }
+
+    /// An object of one string member; `member` is both openings.
+    #[inline(always)]
+    fn put_object<const N: usize>(self, draft: &mut Draft<'_>, member: &[u8; N], field: Field) {
+        if let Some(text) = self.row.text(field) {
+            draft.put(member);
+            self.put_value(draft, text);
+            draft.close_object();
+            draft.put(b",");
+        }
+    }
+
+    #[inline(always)]
+    fn put_value(self, draft: &mut Draft<'_>, text: Text<'_>) {
         if self.are_plain {
-            draft.put(b"\"");
             draft.put_text(text);
             draft.put(b"\",");
         } else {
@@ -288,14 +340,10 @@ impl<'r, 'a> Texts<'r, 'a> {
 #[inline(always)]
 fn write_cloud(draft: &mut Draft<'_>, texts: Texts<'_, '_>) {
     draft.put(br#""cloud":{"provider":"aws","#);
-    draft.object(br#""account":{"#, |draft| {
-        texts.put(draft, br#""id":"#, Field::AccountId);
-    });
-    texts.put(draft, br#""region":"#, Field::Region);
-    texts.put(draft, br#""availability_zone":"#, Field::AzId);
-    draft.object(br#""instance":{"#, |draft| {
-        texts.put(draft, br#""id":"#, Field::InstanceId);
-    });
+    texts.put_object(draft, br#""account":{"id":""#, Field::AccountId);
+    texts.put(draft, br#""region":""#, Field::Region);
+    texts.put(draft, br#""availability_zone":""#, Field::AzId);
+    texts.put_object(draft, br#""instance":{"id":""#, Field::InstanceId);
     draft.close_object();
     draft.put(b",");
 }
@@ -331,13 +379,13 @@ fn write_workload(draft: &mut Draft<'_>, texts: Texts<'_, '_>) {
     draft.object(br#""orchestrator":{"#, |draft| {
         let before = draft.len();
         draft.object(br#""cluster":{"#, |draft| {
-            texts.put(draft, br#""id":"#, Field::EcsClusterArn);
-            texts.put(draft, br#""name":"#, Field::EcsClusterName);
+            texts.put(draft, br#""id":""#, Field::EcsClusterArn);
+            texts.put(draft, br#""name":""#, Field::EcsClusterName);
         });
         draft.object(br#""resource":{"#, |draft| {
             let before = draft.len();
-            texts.put(draft, br#""name":"#, Field::EcsContainerInstanceArn);
-            texts.put(draft, br#""id":"#, Field::EcsContainerInstanceId);
+            texts.put(draft, br#""name":""#, Field::EcsContainerInstanceArn);
+            texts.put(draft, br#""id":""#, Field::EcsContainerInstanceId);
             if draft.len() > before {
                 draft.put(br#""type":"container","#);
             }
@@ -346,12 +394,8 @@ fn write_workload(draft: &mut Draft<'_>, texts: Texts<'_, '_>) {
             draft.put(br#""type":"ecs","#);
         }
     });
-    draft.object(br#""container":{"#, |draft| {
-        texts.put(draft, br#""id":"#, Field::EcsContainerId);
-    });
-    draft.object(br#""service":{"#, |draft| {
-        texts.put(draft, br#""name":"#, Field::EcsServiceName);
-    });
+    texts.put_object(draft, br#""container":{"id":""#, Field::EcsContainerId);
+    texts.put_object(draft, br#""service":{"name":""#, Field::EcsServiceName);
 }
 
 #[cfg(test)]

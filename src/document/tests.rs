@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod zones;
+
 use super::*;
 use crate::enrich::community_id;
 use crate::enrich::geo_tests::{self as geo, found_slowly};
@@ -16,7 +18,7 @@ const DEFAULT: &str = "version account-id interface-id srcaddr dstaddr srcport d
 fn write(header: &str, line: &str, timestamp: u32, has_community_id: bool) -> Value {
     let enrichment = Enrichment {
         community_id: has_community_id,
-        geo: None,
+        ..Enrichment::default()
     };
     write_enriched(header, line, timestamp, enrichment)
 }
@@ -317,6 +319,7 @@ fn reference(cells: &[Cell], timestamp: u32, has_community_id: bool, has_geo: bo
     if let Some(words) = get(Field::TrafficPath).and_then(|code| traffic_path(code.as_bytes())) {
         put(&mut root, "flowship.path", json!(words));
     }
+    zones::put_zones(&mut root, cells);
     if root.get("orchestrator").is_some() {
         put(&mut root, "orchestrator.type", json!("ecs"));
     }
@@ -332,6 +335,12 @@ fn cell(spec: Option<&'static FieldSpec>) -> impl Strategy<Value = Cell> {
     let value = match spec.map(|spec| (spec.field, spec.kind)) {
         Some((Field::Action, _)) => prop_oneof!["ACCEPT", "REJECT", "OTHER"].boxed(),
         Some((Field::Type, _)) => prop_oneof!["IPv4", "IPv6", "EFA"].boxed(),
+        Some((Field::LogStatus, _)) => prop_oneof!["OK", "NODATA", "SKIPDATA"].boxed(),
+        Some((Field::FlowDirection, _)) => prop_oneof!["ingress", "egress", "other"].boxed(),
+        Some((Field::InterfaceType, _)) => prop_oneof!["interface", "transit_gateway"].boxed(),
+        Some((Field::AzId | Field::NextHopAzId | Field::TgwSrcAzId | Field::TgwDstAzId, _)) => {
+            prop_oneof![4 => "use1-az[12]", 1 => text()].boxed()
+        }
         Some((Field::TrafficPath, _)) => "[1-9]".boxed(),
         Some((_, Kind::Tag)) => "(%20|%2D|[a-z+]){1,9}".boxed(),
         Some((_, Kind::Number(max))) => number(max).boxed(),
@@ -367,9 +376,12 @@ proptest! {
     ) {
         let header: Vec<&str> = cells.iter().map(|(spec, _)| spec.map_or("new-field", |spec| spec.name)).collect();
         let line: Vec<&str> = cells.iter().map(|(_, text)| text.as_deref().unwrap_or("-")).collect();
-        let enrichment = Enrichment { community_id: has_community_id, geo: has_geo.then(geo::known) };
-        let document = write_enriched(&header.join(" "), &line.join(" "), timestamp, enrichment);
-        let dataset = Format::parse(header.join(" ").as_bytes()).unwrap().dataset();
+        let (header, line) = (header.join(" "), line.join(" "));
+        let enriched = |zones| Enrichment { community_id: has_community_id, geo: has_geo.then(geo::known), zones };
+        let document = write_enriched(&header, &line, timestamp, enriched(Some(Arc::default())));
+        let zoneless = write_enriched(&header, &line, timestamp, enriched(None));
+        prop_assert_eq!(zones::without_zones(document.clone()), zoneless);
+        let dataset = Format::parse(header.as_bytes()).unwrap().dataset();
         let allowed: BTreeSet<&str> = fields(dataset).chain(["aws.vpcflow.new_field"]).collect();
         let mut found = BTreeSet::new();
         leaves(&document, "", &mut found);

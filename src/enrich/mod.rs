@@ -3,14 +3,21 @@
 
 mod community_id;
 mod geo;
+mod network_map;
+mod tag;
+mod zones;
+
+use std::sync::Arc;
 
 use crate::config::{ConfigError, EnrichSettings, Problem};
-use crate::fetch::{Fetched, fetch};
+use crate::fetch::{Fetched, LocalFile, fetch};
 use crate::object::ObjectStore;
 use crate::outcome::error_chain;
 
 pub use community_id::{CommunityId, CommunityIds, community_id};
 pub use geo::{Coordinates, DatabaseError, Geo, Place, RegionCode};
+pub use network_map::{NetworkMap, NetworkMapError};
+pub use zones::{ZoneFinder, ZoneId, ZoneRule, Zones};
 
 /// What documents are enriched with. Made once at start, shared by everything that writes documents.
 #[derive(Debug)]
@@ -19,6 +26,8 @@ pub struct Enrichment {
     pub community_id: bool,
     /// Where addresses are; `None` without databases.
     pub geo: Option<Geo>,
+    /// What is known of the user's networks; `None`: documents do not have the zones of their ends.
+    pub zones: Option<Arc<NetworkMap>>,
 }
 
 impl Enrichment {
@@ -28,15 +37,20 @@ impl Enrichment {
         settings: &EnrichSettings,
         connect: impl AsyncFnOnce() -> S,
     ) -> Result<Self, ConfigError> {
+        let network_map = match settings.zones {
+            true => &settings.network_map[..],
+            false => &[],
+        };
         let Fetched { files, mut problems } = fetch(
             [
                 ("GEO_CITY_DB", &settings.geo_city_db),
                 ("GEO_ASN_DB", &settings.geo_asn_db),
+                ("NETWORK_MAP", network_map),
             ],
             connect,
         )
         .await;
-        let [city_files, asn_files] = files;
+        let [city_files, asn_files, map_files] = files;
         let mut geo = Geo::default();
         let mut check = |name, opened: Result<(), DatabaseError>| {
             if let Err(error) = opened {
@@ -52,12 +66,15 @@ impl Enrichment {
         for file in asn_files {
             check("GEO_ASN_DB", geo.add_systems(file));
         }
+        let map = read_network_map(map_files);
+        let map = map.map_err(|wrong| problems.extend(wrong)).unwrap_or_default();
         if !problems.is_empty() {
             return Err(ConfigError { problems });
         }
         Ok(Self {
             community_id: settings.community_id,
             geo: (!geo.is_empty()).then_some(geo),
+            zones: settings.zones.then(|| Arc::new(map)),
         })
     }
 }
@@ -68,8 +85,22 @@ impl Default for Enrichment {
         Self {
             community_id: true,
             geo: None,
+            zones: Some(Arc::default()),
         }
     }
+}
+
+fn read_network_map(files: Vec<LocalFile>) -> Result<NetworkMap, Vec<Problem>> {
+    let files = files
+        .into_iter()
+        .map(|file| (file.location.to_string(), file.file));
+    NetworkMap::read(files).map_err(|errors| {
+        let problem = |error: &NetworkMapError| Problem {
+            name: "NETWORK_MAP",
+            message: error_chain(error),
+        };
+        errors.iter().map(problem).collect()
+    })
 }
 
 #[cfg(test)]

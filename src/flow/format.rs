@@ -42,7 +42,8 @@ pub(super) struct ParsedColumn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawColumn {
     pub(super) column: usize,
-    /// The name in snake case as a key of JSON, with its colon; padded.
+    /// The name in snake case as a key of JSON, with its colon and, if it is no number's, the opening quote of its value;
+    /// padded.
     member: Vec<u8>,
     /// Where its number is, if it is one.
     pub(super) number_slot: Option<usize>,
@@ -52,16 +53,18 @@ pub(super) struct RawColumn {
 impl RawColumn {
     /// Of a known field, or (`None`) of a column that the table does not know, kept as a string.
     fn new(column: usize, key: &str, field: Option<Field>) -> Self {
-        // Names are of characters that need no escaping.
-        let mut member = format!("\"{key}\":").into_bytes();
-        member.resize(member.len() + PADDING, 0);
         let kind = field.map(|field| field.spec().kind);
+        let number_slot = field
+            .filter(|field| matches!(field.spec().kind, Kind::Number(_)))
+            .map(Field::slot);
+        // Names are of characters that need no escaping.
+        let quote = if number_slot.is_none() { "\"" } else { "" };
+        let mut member = format!("\"{key}\":{quote}").into_bytes();
+        member.resize(member.len() + PADDING, 0);
         Self {
             column,
             member,
-            number_slot: field
-                .filter(|field| matches!(field.spec().kind, Kind::Number(_)))
-                .map(Field::slot),
+            number_slot,
             is_tag: kind == Some(Kind::Tag),
         }
     }
@@ -295,7 +298,7 @@ mod tests {
             .iter()
             .map(|raw| (raw.column, std::str::from_utf8(raw.member().as_bytes()).unwrap()))
             .collect();
-        assert_eq!(raw, [(1, "\"new_field_2\":")]);
+        assert_eq!(raw, [(1, "\"new_field_2\":\"")]);
     }
 
     #[test]
@@ -319,9 +322,9 @@ mod tests {
         assert_eq!(
             keys,
             [
-                "\"tcp_flags_array_column\":",
-                "\"pkt_src_service_column\":",
-                "\"sublocation_column\":"
+                "\"tcp_flags_array_column\":\"",
+                "\"pkt_src_service_column\":\"",
+                "\"sublocation_column\":\""
             ]
         );
     }

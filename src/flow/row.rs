@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::field::{Field, Kind, NUM_ADDRESSES, NUM_NUMBERS};
+use super::field::{Dataset, Field, Kind, NUM_ADDRESSES, NUM_NUMBERS};
 use super::format::{Format, ParsedColumn};
 use super::matches::matches;
 use super::text::{PADDING, Text};
@@ -234,6 +234,12 @@ impl<'a> Row<'a> {
         self.columns.text(self.format.position(field))
     }
 
+    /// Whether the object has a column for a field.
+    #[inline(always)]
+    pub fn has_column(&self, field: Field) -> bool {
+        self.format.position(field) < self.format.num_columns()
+    }
+
     /// The text of a field as bytes.
     #[inline(always)]
     pub fn bytes(&self, field: Field) -> Option<&'a [u8]> {
@@ -258,13 +264,18 @@ impl<'a> Row<'a> {
         self.columns.numbers[field.slot()].and_then(|seconds| u32::try_from(seconds).ok())
     }
 
+    /// Which kind of flow log it is of.
+    pub fn dataset(&self) -> Dataset {
+        self.format.dataset()
+    }
+
     /// The line that it is a view of.
     pub fn line(&self) -> &'a [u8] {
         &self.columns.padded[..self.columns.length]
     }
 
     /// The present values that go into the document under their columns' own names, unknown columns included: key as
-    /// JSON writes it, with its colon, and value.
+    /// JSON writes it, with its colon and a string's opening quote, and value.
     pub fn raw(&self) -> impl Iterator<Item = (Text<'a>, RawValue<'a>)> {
         let Self { format, columns } = *self;
         format.raw().iter().filter_map(move |raw| {

@@ -12,7 +12,7 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The text `padded[from..to]`; at least [`PADDING`] bytes follow.
+    /// The text `padded[from..to]`; at least as many as [`PADDING`] says follow.
     #[inline(always)]
     pub(super) fn new(padded: &'a [u8], from: usize, to: usize) -> Self {
         debug_assert!(from <= to && to + PADDING <= padded.len());
@@ -33,7 +33,7 @@ impl<'a> Text<'a> {
         &self.padded[..self.length]
     }
 
-    /// `N` bytes from the beginning of the text, at most [`PADDING`]; those after its end mean nothing.
+    /// `N` bytes from the beginning of the text, at most 64; those after its end mean nothing.
     #[inline(always)]
     pub fn block<const N: usize>(&self) -> &'a [u8; N] {
         const { assert!(N <= PADDING) };

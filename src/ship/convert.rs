@@ -1,7 +1,7 @@
 //! The lines of one object → segments of bulk items. Synchronous: runs on a blocking thread, or in a test.
 
 use std::io::BufRead;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bulk::Segment;
 use crate::config::ShipSettings;
@@ -88,45 +88,90 @@ pub trait Taker {
     fn malformed(&mut self, line_number: u64, error: &LineError);
 }
 
-/// Reads an object to its end, or to what stops it.
-pub fn convert(
-    reader: impl BufRead,
-    producer: usize,
-    source: &Source,
-    settings: &ConvertSettings,
-    taker: &mut impl Taker,
-) -> ReadSummary {
-    let mut converter = Converter {
-        source,
-        keep_no_data: settings.keep_no_data,
-        names: Dataset::ALL.map(|dataset| IndexNames::new(&settings.index_prefix, dataset.name())),
-        writer: DocumentWriter::new(Arc::clone(&settings.enrichment)),
-        columns: Columns::default(),
-        scratch: Vec::new(),
-        format: None,
-        configured: settings.format.as_ref(),
-        line_number: 0,
-        segment: Segment::new(producer, 0),
-        taker,
-        summary: ReadSummary::default(),
-    };
-    if let Err(stop) = converter.read(reader) {
-        converter.summary.failure = Some(stop.failure());
-    }
-    converter.summary
+/// Converts objects. One per process: what a conversion learned of values that repeat serves the next one.
+#[derive(Debug)]
+pub struct Converter {
+    settings: ConvertSettings,
+    /// Of conversions that have ended: as many as ever ran at the same time.
+    idle: Mutex<Vec<Tools>>,
 }
 
-struct Converter<'a, T> {
-    source: &'a Source,
-    keep_no_data: bool,
+impl Converter {
+    /// Converts by these settings.
+    pub fn new(settings: ConvertSettings) -> Self {
+        Self {
+            settings,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Reads an object to its end, or to what stops it.
+    pub fn convert(
+        &self,
+        reader: impl BufRead,
+        producer: usize,
+        source: &Source,
+        taker: &mut impl Taker,
+    ) -> ReadSummary {
+        let mut tools = self.take_tools();
+        tools.writer.start_object();
+        let mut reading = Reading {
+            source,
+            settings: &self.settings,
+            tools: &mut tools,
+            format: None,
+            line_number: 0,
+            segment: Segment::new(producer, 0),
+            taker,
+            summary: ReadSummary::default(),
+        };
+        if let Err(stop) = reading.read(reader) {
+            reading.summary.failure = Some(stop.failure());
+        }
+        let summary = reading.summary;
+        self.idle().push(tools);
+        summary
+    }
+
+    fn take_tools(&self) -> Tools {
+        let idle = self.idle().pop();
+        idle.unwrap_or_else(|| Tools::new(&self.settings))
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Tools>> {
+        // Nothing can panic while the list is locked.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a conversion works with, and what stays warm from object to object.
+#[derive(Debug)]
+struct Tools {
     /// By dataset: concatenated objects may hold both.
     names: [IndexNames; 2],
     writer: DocumentWriter,
     columns: Columns,
     scratch: Vec<u8>,
-    format: Option<Format>,
-    /// For an object without a header.
-    configured: Option<&'a Format>,
+}
+
+impl Tools {
+    fn new(settings: &ConvertSettings) -> Self {
+        Self {
+            names: Dataset::ALL.map(|dataset| IndexNames::new(&settings.index_prefix, dataset.name())),
+            writer: DocumentWriter::new(Arc::clone(&settings.enrichment)),
+            columns: Columns::default(),
+            scratch: Vec::new(),
+        }
+    }
+}
+
+/// One object being read.
+struct Reading<'a, T> {
+    source: &'a Source,
+    settings: &'a ConvertSettings,
+    tools: &'a mut Tools,
+    /// Taken out for every record, and put back.
+    format: Option<Box<Format>>,
     /// Of the present line, from 1; header and blank lines count.
     line_number: u64,
     segment: Segment,
@@ -159,11 +204,11 @@ impl Stop {
     }
 }
 
-impl<T: Taker> Converter<'_, T> {
+impl<T: Taker> Reading<'_, T> {
     fn read(&mut self, reader: impl BufRead) -> Result<(), Stop> {
         let mut content = Content::open(reader).map_err(Stop::Decode)?;
         if let Some(names) = content.names() {
-            self.format = Some(Format::from_names(names).map_err(Stop::Format)?);
+            self.format = Some(Box::new(Format::from_names(names).map_err(Stop::Format)?));
         }
         loop {
             match content.next() {
@@ -204,12 +249,15 @@ impl<T: Taker> Converter<'_, T> {
         }
         // Concatenated objects have a header in their middle: it switches the format.
         if is_header(line) {
-            self.format = Some(Format::parse(line).map_err(Stop::Format)?);
+            self.format = Some(Box::new(Format::parse(line).map_err(Stop::Format)?));
             return Ok(());
         }
         let format = match self.format.take() {
             Some(format) => format,
-            None => Format::without_header(line, self.configured).map_err(Stop::Format)?,
+            None => {
+                let configured = self.settings.format.as_ref();
+                Box::new(Format::without_header(line, configured).map_err(Stop::Format)?)
+            }
         };
         self.record(&format, line, None);
         self.format = Some(format);
@@ -235,24 +283,25 @@ impl<T: Taker> Converter<'_, T> {
         // Every data line has its ordinal, whatever becomes of it: a later, better parser does not shift the ids.
         let ordinal = self.summary.lines;
         self.summary.lines += 1;
+        let tools = &mut *self.tools;
         let parsed = match spans {
-            None => self.columns.parse(format, line),
-            Some(spans) => self.columns.parse_spans(format, line, spans),
+            None => tools.columns.parse(format, line),
+            Some(spans) => tools.columns.parse_spans(format, line, spans),
         };
         let row = match parsed {
             Ok(row) => row,
             Err(error) => return self.malformed(error),
         };
-        if row.status() == LogStatus::NoData && !self.keep_no_data {
+        if row.status() == LogStatus::NoData && !self.settings.keep_no_data {
             self.summary.no_data += 1;
             return;
         }
         let Some(timestamp) = timestamp(&row, self.source) else {
             return self.malformed(LineError::NoTime);
         };
-        let id = DocumentId::new(self.source.hash, timestamp, ordinal, line, &mut self.scratch);
-        let index = self.names[format.dataset() as usize].at(timestamp);
-        let document = self.writer.write(&row, timestamp);
+        let id = DocumentId::new(self.source.hash, timestamp, ordinal, line, &mut tools.scratch);
+        let index = tools.names[format.dataset() as usize].at(timestamp);
+        let document = tools.writer.write(&row, timestamp);
         self.segment
             .push(index, &id.to_text(), self.line_number, document);
     }

@@ -29,7 +29,7 @@ use crate::enrich::Enrichment;
 use crate::flow::LineError;
 use crate::object::{ObjectBody, ObjectRef, ObjectStore};
 use crate::outcome::{Failure, Reason};
-use convert::{Closed, ConvertSettings, ReadSummary, Source, Taker, convert};
+use convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Taker};
 use progress::Progress;
 
 pub use progress::{ObjectReport, ShipReport};
@@ -48,7 +48,7 @@ const LINGER: Duration = Duration::from_millis(500);
 pub struct Shipper<S, B> {
     store: Arc<S>,
     courier: Arc<Courier<B>>,
-    convert: Arc<ConvertSettings>,
+    converter: Arc<Converter>,
     settings: ShipSettings,
 }
 
@@ -59,7 +59,7 @@ impl<S: ObjectStore, B: BulkSink> Shipper<S, B> {
         Self {
             store: Arc::new(store),
             courier: Arc::new(courier),
-            convert: Arc::new(ConvertSettings::new(&settings, enrichment)),
+            converter: Arc::new(Converter::new(ConvertSettings::new(&settings, enrichment))),
             settings,
         }
     }
@@ -100,7 +100,7 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
                 number,
                 object: object.clone(),
                 store: Arc::clone(&shipper.store),
-                settings: Arc::clone(&shipper.convert),
+                converter: Arc::clone(&shipper.converter),
                 segments: sender.clone(),
                 stop: Arc::clone(&stop),
             };
@@ -248,7 +248,7 @@ struct ObjectReader<S> {
     number: usize,
     object: ObjectRef,
     store: Arc<S>,
-    settings: Arc<ConvertSettings>,
+    converter: Arc<Converter>,
     segments: mpsc::Sender<Segment>,
     stop: Arc<Vec<AtomicBool>>,
 }
@@ -268,7 +268,7 @@ impl<S: ObjectStore> ObjectReader<S> {
         let (chunks, reader) = mpsc::channel(CHUNKS_AHEAD);
         let Self {
             number,
-            settings,
+            converter,
             segments,
             stop,
             ..
@@ -279,7 +279,7 @@ impl<S: ObjectStore> ObjectReader<S> {
                 segments,
                 stop,
             };
-            convert(ChunkReader::new(reader), number, &source, &settings, &mut taker)
+            converter.convert(ChunkReader::new(reader), number, &source, &mut taker)
         });
         feed(opened.body, chunks).await;
         match work.await {

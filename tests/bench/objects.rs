@@ -1,5 +1,5 @@
 //! Flow log objects as S3 delivers them, from a seed: a header line, then records of 2,000 interfaces in 24 subnets of
-//! four VPCs, grouped by interface, in both directions, gzip'd at level 6.
+//! four VPCs, grouped by interface, each flow with a record for each direction unless it was rejected, gzip'd at level 6.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -66,9 +66,20 @@ pub(crate) fn object(fields: Fields, num_records: u64, seed: u64) -> Vec<u8> {
     while written < num_records {
         let interface = Interface::new(random.u64(..NUM_INTERFACES));
         let start = 1_795_000_000 + written / 2_000 * 60;
-        for _ in 0..random.u64(1..60).min(num_records - written) {
-            record(&mut text, fields, &interface, start, &mut random);
-            written += 1;
+        for _ in 0..random.u64(1..30) {
+            let flow = Flow::new(&mut random);
+            let directions: &[bool] = match (flow.is_rejected, flow.is_opened_here) {
+                (true, true) => &[true],
+                (true, false) => &[false],
+                (false, _) => &[true, false],
+            };
+            for is_egress in directions
+                .iter()
+                .take(usize::try_from(num_records - written).unwrap_or(2))
+            {
+                flow.write(&mut text, fields, &interface, *is_egress, start, &mut random);
+                written += 1;
+            }
         }
         if text.len() > 1 << 20 || written == num_records {
             encoder.write_all(text.as_bytes()).expect("memory takes it");
@@ -78,56 +89,97 @@ pub(crate) fn object(fields: Fields, num_records: u64, seed: u64) -> Vec<u8> {
     encoder.finish().expect("memory takes it")
 }
 
-fn record(text: &mut String, fields: Fields, interface: &Interface, start: u64, random: &mut fastrand::Rng) {
-    let own = interface.address();
-    let peer_is_inside = random.u8(..100) < 58;
-    let peer = if peer_is_inside {
-        Interface::new(zipf(random, NUM_INTERFACES)).address()
-    } else {
-        public(zipf(random, NUM_PUBLIC_PEERS))
-    };
-    let is_egress = random.bool();
-    let service = SERVICE_PORTS[random.usize(..SERVICE_PORTS.len())];
-    let ephemeral = random.u16(32_768..60_999);
-    let (from, to) = if is_egress { (&own, &peer) } else { (&peer, &own) };
-    let protocol = if random.u8(..100) < 82 { 6 } else { 17 };
-    let packets = skewed(random, 5_000) + 1;
-    let bytes = packets * (40 + random.u64(..1_400));
-    let (start, end) = (start + random.u64(..20), start + random.u64(21..60));
-    let action = if random.u8(..100) < 8 { "REJECT" } else { "ACCEPT" };
-    let version = match fields {
-        Fields::V2 => 2,
-        Fields::V5 => 5,
-    };
-    write!(
-        text,
-        "{version} 123456789010 eni-0{:016x} {from} {to} {ephemeral} {service} {protocol} {packets} {bytes} {start} {end} \
-         {action} OK",
-        mix(interface.number)
-    )
-    .expect("memory takes it");
-    if matches!(fields, Fields::V5) {
-        let flags = if protocol == 6 {
-            [0, 2, 3, 18, 19][random.usize(..5)]
+/// What an interface exchanges with a peer in an interval: a record for each direction, or one that was rejected.
+struct Flow {
+    peer: String,
+    peer_is_inside: bool,
+    /// Whether the interface's side is the one that opened it.
+    is_opened_here: bool,
+    service: u16,
+    ephemeral: u16,
+    protocol: u8,
+    is_rejected: bool,
+}
+
+impl Flow {
+    fn new(random: &mut fastrand::Rng) -> Self {
+        let peer_is_inside = random.u8(..100) < 58;
+        let peer = if peer_is_inside {
+            Interface::new(zipf(random, NUM_INTERFACES)).address()
         } else {
-            0
+            public(zipf(random, NUM_PUBLIC_PEERS))
         };
-        let (direction, path) = match (is_egress, peer_is_inside) {
-            (true, true) => ("egress", "1"),
-            (true, false) => ("egress", "8"),
-            (false, _) => ("ingress", "-"),
+        Self {
+            peer,
+            peer_is_inside,
+            is_opened_here: random.bool(),
+            service: SERVICE_PORTS[random.usize(..SERVICE_PORTS.len())],
+            ephemeral: random.u16(32_768..60_999),
+            protocol: if random.u8(..100) < 82 { 6 } else { 17 },
+            is_rejected: random.u8(..100) < 15,
+        }
+    }
+
+    /// Writes the record of one direction.
+    fn write(
+        &self,
+        text: &mut String,
+        fields: Fields,
+        interface: &Interface,
+        is_egress: bool,
+        start: u64,
+        random: &mut fastrand::Rng,
+    ) {
+        let own = interface.address();
+        let (from, to) = if is_egress {
+            (&own, &self.peer)
+        } else {
+            (&self.peer, &own)
+        };
+        let (from_port, to_port) = if is_egress == self.is_opened_here {
+            (self.ephemeral, self.service)
+        } else {
+            (self.service, self.ephemeral)
+        };
+        let protocol = self.protocol;
+        let packets = skewed(random, 5_000) + 1;
+        let bytes = packets * (40 + random.u64(..1_400));
+        let (start, end) = (start + random.u64(..20), start + random.u64(21..60));
+        let action = if self.is_rejected { "REJECT" } else { "ACCEPT" };
+        let version = match fields {
+            Fields::V2 => 2,
+            Fields::V5 => 5,
         };
         write!(
             text,
-            " {} {} i-0{:016x} {flags} IPv4 {from} {to} us-east-1 {} - - - - {direction} {path}",
-            vpc_id(interface.vpc),
-            subnet_id(interface.subnet),
-            mix(interface.number + 1),
-            zone_id(interface.subnet),
+            "{version} 123456789010 eni-0{:016x} {from} {to} {from_port} {to_port} {protocol} {packets} {bytes} {start} {end} \
+             {action} OK",
+            mix(interface.number)
         )
         .expect("memory takes it");
+        if matches!(fields, Fields::V5) {
+            let flags = if protocol == 6 {
+                [0, 2, 3, 18, 19][random.usize(..5)]
+            } else {
+                0
+            };
+            let (direction, path) = match (is_egress, self.peer_is_inside) {
+                (true, true) => ("egress", "1"),
+                (true, false) => ("egress", "8"),
+                (false, _) => ("ingress", "-"),
+            };
+            write!(
+                text,
+                " {} {} i-0{:016x} {flags} IPv4 {from} {to} us-east-1 {} - - - - {direction} {path}",
+                vpc_id(interface.vpc),
+                subnet_id(interface.subnet),
+                mix(interface.number + 1),
+                zone_id(interface.subnet),
+            )
+            .expect("memory takes it");
+        }
+        text.push('\n');
     }
-    text.push('\n');
 }
 
 /// A rank below `limit` by Zipf's law, as the peers of real hosts are met: rank `k` as often as `k^-1.05`.

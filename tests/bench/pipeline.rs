@@ -30,12 +30,11 @@ mod work;
 use std::fs;
 use std::hint::black_box;
 use std::path::Path;
-use std::sync::Arc;
 
 use flowship::bulk::{Body, Packer, Segment};
 use flowship::config::Environment;
 use flowship::flow::LineError;
-use flowship::ship::convert::{Closed, ConvertSettings, Taker};
+use flowship::ship::convert::{Closed, Converter, Taker};
 
 use measure::{Step, Table, cpu_seconds, wall_seconds};
 use objects::Fields;
@@ -105,14 +104,13 @@ fn write(file: &str, bytes: &[u8]) {
 }
 
 fn profile(files: &[&str]) {
-    let (settings, enrichment) = open(&Environment::of_process());
-    let settings = ConvertSettings::new(&settings, enrichment);
+    let converter = Converter::new(open(&Environment::of_process()));
     for file in files {
         let object = read(file);
         for _ in 0..20 {
             let mut num_records = 0;
             let seconds = cpu_seconds(|| {
-                num_records = documents(&object, &settings, &mut Counting::default()).lines;
+                num_records = documents(&object, &converter, &mut Counting::default()).lines;
             });
             println!("{:.3} us/record", seconds * 1e6 / num_records as f64);
         }
@@ -120,10 +118,9 @@ fn profile(files: &[&str]) {
 }
 
 fn measure(name: &str, object: &[u8], places: &Places, num_rounds: usize) {
-    let (plain_settings, plain_enrichment) = open(&Environment::of_process());
-    let plain = ConvertSettings::new(&plain_settings, plain_enrichment);
-    let (settings, enrichment) = open(&with_places(places));
-    let placed = ConvertSettings::new(&settings, Arc::clone(&enrichment));
+    let plain = Converter::new(open(&Environment::of_process()));
+    let settings = open(&with_places(places));
+    let placed = Converter::new(settings.clone());
 
     let text = work::inflated(object);
     let parquet = parquet::object(&text);
@@ -140,11 +137,11 @@ fn measure(name: &str, object: &[u8], places: &Places, num_rounds: usize) {
         placed_bytes = placed_bytes / num_records.max(1),
     );
 
-    let count = |object: &[u8], settings: &ConvertSettings| {
-        documents(object, settings, &mut Counting::default());
+    let count = |object: &[u8], converter: &Converter| {
+        documents(object, converter, &mut Counting::default());
     };
-    let compress = |settings: &ConvertSettings| {
-        documents(object, settings, &mut Compressing::default());
+    let compress = |converter: &Converter| {
+        documents(object, converter, &mut Compressing::default());
     };
     let on_one_thread = || (0..2).for_each(|_| count(object, &placed));
     let on_two_threads = || {
@@ -169,7 +166,7 @@ fn measure(name: &str, object: &[u8], places: &Places, num_rounds: usize) {
         }),
         Step::new("with places", || Some(cpu_seconds(|| count(object, &placed)))).over("floor with places"),
         Step::new("with places, first object of a process", || {
-            let first = ConvertSettings::new(&settings, Arc::clone(&enrichment));
+            let first = Converter::new(settings.clone());
             Some(cpu_seconds(|| count(object, &first)))
         })
         .over("with places"),

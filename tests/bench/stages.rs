@@ -31,7 +31,7 @@ use flowship::decode::{Content, Line};
 use flowship::document::{DocumentId, DocumentWriter, ObjectHash};
 use flowship::enrich::{CommunityIds, Enrichment};
 use flowship::flow::{Columns, Field, Format, LineError};
-use flowship::ship::convert::{Closed, ConvertSettings, Taker};
+use flowship::ship::convert::{Closed, Converter, Taker};
 
 use objects::Fields;
 use places::Places;
@@ -52,8 +52,8 @@ criterion_main!(benches);
 fn stages(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
     let places = Places::write(folder.path(), NETWORK_BITS);
-    let (settings, plain) = open(&Environment::of_process());
-    let (_, placed) = open(&with_places(&places));
+    let plain = open(&Environment::of_process());
+    let placed = open(&with_places(&places));
     for (name, fields) in [("v2", Fields::V2), ("v5", Fields::V5)] {
         let object = objects::object(fields, NUM_RECORDS, SEED);
         let mut group = criterion.benchmark_group(name);
@@ -65,13 +65,12 @@ fn stages(criterion: &mut Criterion) {
         let lines: Vec<&[u8]> = records.lines().map(str::as_bytes).collect();
         of_records(&mut group, &format, &lines);
         for (name, enrichment) in [
-            ("row and document", &plain),
-            ("row and document with places", &placed),
+            ("row and document", &plain.enrichment),
+            ("row and document with places", &placed.enrichment),
         ] {
             of_documents(&mut group, name, &format, &lines, enrichment);
         }
-        let settings = ConvertSettings::new(&settings, Arc::clone(&placed));
-        of_objects(&mut group, &object, &settings);
+        of_objects(&mut group, &object, &Converter::new(placed.clone()));
     }
 }
 
@@ -149,6 +148,7 @@ fn of_documents(
         let mut columns = Columns::default();
         let mut writer = DocumentWriter::new(Arc::clone(enrichment));
         bencher.iter(|| {
+            writer.start_object();
             for line in lines {
                 let row = columns.parse(format, line).expect("the line is good");
                 let timestamp = row.time(Field::End).unwrap_or_default();
@@ -158,12 +158,12 @@ fn of_documents(
     });
 }
 
-fn of_objects(group: &mut Group<'_>, object: &[u8], settings: &ConvertSettings) {
+fn of_objects(group: &mut Group<'_>, object: &[u8], converter: &Converter) {
     group.bench_function("object with places", |bencher| {
-        bencher.iter(|| documents(object, settings, &mut Counting::default()));
+        bencher.iter(|| documents(object, converter, &mut Counting::default()));
     });
     let mut packing = Packing(Packer::new(4 << 20), Vec::new());
-    documents(object, settings, &mut packing);
+    documents(object, converter, &mut packing);
     let mut bodies = packing.1;
     bodies.extend(packing.0.take());
     group.bench_function("gzip of its bodies", |bencher| {

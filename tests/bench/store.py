@@ -178,6 +178,7 @@ def main() -> None:
         ("default, with geo", {}),
         ("without community id", {"COMMUNITY_ID": "false"}),
         ("without geo", {"GEO_CITY_DB": "", "GEO_ASN_DB": ""}),
+        ("without zones", {"ZONES": "false"}),
     ]
     for argument in sys.argv[2:]:
         name, _, value = argument.partition("=")

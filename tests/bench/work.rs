@@ -7,25 +7,25 @@ use std::sync::Arc;
 use flate2::bufread::MultiGzDecoder;
 use flowship::aws::{AwsContext, s3::S3Store};
 use flowship::bulk::Segment;
-use flowship::config::{Environment, SETTINGS, ShipSettings};
+use flowship::config::{Environment, ShipSettings};
 use flowship::enrich::Enrichment;
 use flowship::flow::LineError;
 use flowship::object::ObjectRef;
-use flowship::ship::convert::{Closed, ConvertSettings, ReadSummary, Source, Taker, convert};
+use flowship::ship::convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Taker};
 
 use crate::places::Places;
 
 pub(crate) const READ_BYTES: usize = 256 << 10;
 
 /// What a function does once at its start.
-pub(crate) fn open(environment: &Environment) -> (ShipSettings, Arc<Enrichment>) {
+pub(crate) fn open(environment: &Environment) -> ConvertSettings {
     let settings = ShipSettings::read(environment).unwrap_or_else(|error| panic!("{error}"));
     let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
     let connect = async || S3Store::new(&AwsContext::load().await);
     let enrichment = runtime
         .block_on(Enrichment::open(&settings.enrich, connect))
         .unwrap_or_else(|error| panic!("{error}"));
-    (settings, Arc::new(enrichment))
+    ConvertSettings::new(&settings, Arc::new(enrichment))
 }
 
 /// The environment's settings, and these places in the stead of its own.
@@ -33,21 +33,19 @@ pub(crate) fn with_places(places: &Places) -> Environment {
     let mut environment = Environment::of_process();
     environment
         .set("GEO_CITY_DB", places.city_database.to_str())
-        .set("GEO_ASN_DB", places.asn_database.to_str());
-    if SETTINGS.iter().any(|setting| setting.name == "NETWORK_MAP") {
-        environment.set("NETWORK_MAP", places.subnets.to_str());
-    }
+        .set("GEO_ASN_DB", places.asn_database.to_str())
+        .set("NETWORK_MAP", places.subnets.to_str());
     environment
 }
 
 /// All documents of an object.
-pub(crate) fn documents(object: &[u8], settings: &ConvertSettings, taker: &mut impl Taker) -> ReadSummary {
+pub(crate) fn documents(object: &[u8], converter: &Converter, taker: &mut impl Taker) -> ReadSummary {
     let named = ObjectRef {
         bucket: "bench".into(),
         key: "object".into(),
         version_id: None,
     };
-    let summary = convert(object, 0, &Source::new(&named, None), settings, taker);
+    let summary = converter.convert(object, 0, &Source::new(&named, None), taker);
     assert_eq!((&summary.failure, summary.malformed), (&None, 0));
     summary
 }

@@ -323,6 +323,8 @@ async fn databases_are_opened_by_path_and_from_s3() {
         community_id: false,
         geo_city_db: vec![Location::Path(path.path().to_owned())],
         geo_asn_db: vec![Location::Object(store.put("asn.mmdb", described("asn").write()))],
+        zones: true,
+        network_map: Vec::new(),
     };
     let enrichment = Enrichment::open(&settings, async || store.clone()).await.unwrap();
     let geo = enrichment.geo.unwrap();
@@ -362,6 +364,8 @@ async fn databases_that_cannot_be_used_are_told_with_their_setting() {
             object("city.mmdb", city),
             object("list.mmdb", one("x\n", json!(["a"])).write()),
         ],
+        zones: true,
+        network_map: Vec::new(),
     };
     let error = Enrichment::open(&settings, async || store.clone())
         .await

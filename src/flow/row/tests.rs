@@ -144,10 +144,10 @@ fn raw_columns_are_at_hand_with_their_keys() {
     };
     let raw = row.raw().map(|(member, value)| (member.as_bytes(), shown(value)));
     let expected: [(&[u8], String); 4] = [
-        (b"\"new_a\":", "text x=1".into()),
+        (b"\"new_a\":\"", "text x=1".into()),
         (b"\"packets_lost_no_route\":", "number 7 of 007".into()),
-        (b"\"asg_tag\":", "tag a%20b".into()),
-        (b"\"vpc_id\":", "text vpc-1".into()),
+        (b"\"asg_tag\":\"", "tag a%20b".into()),
+        (b"\"vpc_id\":\"", "text vpc-1".into()),
     ];
     assert_eq!(raw.collect::<Vec<_>>(), expected);
 }
@@ -162,7 +162,7 @@ fn a_value_of_a_known_place_may_hold_blanks() {
         RawValue::Text(text) => (member.as_bytes(), text.as_bytes()),
         other => panic!("{other:?}"),
     });
-    assert_eq!(raw.collect::<Vec<_>>(), [(&b"\"new_a\":"[..], &b"a b"[..])]);
+    assert_eq!(raw.collect::<Vec<_>>(), [(&b"\"new_a\":\""[..], &b"a b"[..])]);
     assert_eq!(row.address(Field::Srcaddr), Some("10.0.0.1".parse().unwrap()));
     assert_eq!(row.time(Field::End), Some(5));
 }

@@ -63,6 +63,7 @@ fn a_record_of_a_known_kind_allocates_nothing() {
 
         let enrichment = Enrichment {
             geo: Some(geo_tests::known()),
+            zones: Some(Arc::new(tests::known_map(&path))),
             ..Enrichment::default()
         };
         let mut writer = DocumentWriter::new(Arc::new(enrichment));
@@ -71,6 +72,7 @@ fn a_record_of_a_known_kind_allocates_nothing() {
         let (mut scratch, mut out) = (Vec::new(), Vec::new());
         let mut all_records = || {
             out.clear();
+            writer.start_object();
             for (ordinal, line) in (0..).zip(&lines) {
                 assert!(!is_header(line));
                 let row = columns.parse(&format, line).unwrap();

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::bulk::Packer;
-use crate::enrich::geo_tests;
+use crate::enrich::{NetworkMap, geo_tests};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 use serde_json::Value;
+use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
@@ -50,7 +51,7 @@ fn source() -> Source {
 fn run(object: &[u8], settings: &ConvertSettings) -> (ReadSummary, String) {
     let mut packing = Packing(Some(Packer::new(usize::MAX)));
     let reader = BufReader::with_capacity(37, object);
-    let summary = convert(reader, 0, &source(), settings, &mut packing);
+    let summary = Converter::new(settings.clone()).convert(reader, 0, &source(), &mut packing);
     let text = packing
         .0
         .unwrap()
@@ -164,7 +165,7 @@ fn lines_before_the_damage_are_handed_on_with_their_lasting_ids() {
 #[test]
 fn a_taker_that_takes_no_more_ends_the_reading() {
     let text = format!("{HEADER}\n{}", format!("{GOOD}\n").repeat(5000));
-    let summary = convert(text.as_bytes(), 0, &source(), &settings(), &mut Packing(None));
+    let summary = Converter::new(settings()).convert(text.as_bytes(), 0, &source(), &mut Packing(None));
     assert_eq!(summary.failure.unwrap().reason, Reason::DeadlineExceeded);
     assert!(summary.lines < 5000);
 }
@@ -181,21 +182,27 @@ fn with_geo() -> ConvertSettings {
     }
 }
 
+/// The network map of a known object: the files beside it.
+pub(super) fn known_map(object: &Path) -> NetworkMap {
+    let start = format!("{}.map", object.file_stem().unwrap().to_str().unwrap());
+    let files = std::fs::read_dir(object.parent().unwrap()).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let files = files.filter(|path| name(path).starts_with(&start));
+    NetworkMap::read(files.map(|path| (name(&path), File::open(&path).unwrap()))).unwrap()
+}
+
 /// The objects of `tests/data/flowlogs-known`, whose README says where they come from.
 #[test]
 fn known_objects_have_their_known_documents() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/flowlogs-known");
-    let settings = ConvertSettings {
-        keep_no_data: true,
-        ..settings()
-    };
     let geo = with_geo();
     let parse = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
     let mut num_objects = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        if name.ends_with(".ndjson") || name == "README.md" {
+        if name.ends_with(".ndjson") || name.contains(".map") || name == "README.md" {
             continue;
         }
         num_objects += 1;
@@ -204,7 +211,15 @@ fn known_objects_have_their_known_documents() {
         let expected = std::fs::read_to_string(folder.join(format!("{text_name}.expected.ndjson"))).unwrap();
         let expected: Vec<Value> = expected.lines().map(parse).collect();
 
-        let settings = if name.starts_with("geo") { &geo } else { &settings };
+        let zones = ConvertSettings {
+            keep_no_data: true,
+            enrichment: Arc::new(Enrichment {
+                zones: Some(Arc::new(known_map(&path))),
+                ..Enrichment::default()
+            }),
+            ..settings()
+        };
+        let settings = if name.starts_with("geo") { &geo } else { &zones };
         let (summary, ndjson) = run(&std::fs::read(&path).unwrap(), settings);
         assert_eq!((summary.first_malformed, summary.failure), (None, None), "{name}");
         let lines: Vec<Value> = ndjson.lines().map(parse).collect();
@@ -222,7 +237,7 @@ fn known_objects_have_their_known_documents() {
             assert_eq!(pair[0]["create"]["_index"], index, "{name}");
         }
     }
-    assert!(num_objects >= 25, "only {num_objects} objects were found");
+    assert!(num_objects >= 33, "only {num_objects} objects were found");
 }
 
 /// Enrichment adds members to documents; their ids, their indices, the counters and all else stay as they are.
@@ -333,6 +348,9 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
         "2 1 eni-1",
         "srcaddr dstaddr tgw-id",
         "10.0.0.1 ::1 tgw-1",
+        "interface-id vpc-id az-id flow-direction srcaddr dstaddr end",
+        "eni-1 vpc-1 use1-az1 egress 10.0.0.1 10.0.0.2 1418530070",
+        "eni-2 vpc-1 use1-az2 egress 10.0.0.2 10.0.0.1 1418530070",
     ]);
     prop_oneof![
         8 => known.prop_map(|line| line.as_bytes().to_vec()),
@@ -352,6 +370,11 @@ proptest! {
         for line in ndjson.lines() {
             prop_assert!(serde_json::from_str::<Value>(line).is_ok(), "{}", line);
         }
+        // What documents are enriched with changes neither ids, nor indices, nor counters.
+        let enrichment = Arc::new(Enrichment { community_id: false, geo: None, zones: None });
+        let (plain_summary, plain) = run(&object, &ConvertSettings { enrichment, ..settings() });
+        let actions = |ndjson: &str| ndjson.lines().step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        prop_assert_eq!((&plain_summary, actions(&plain)), (&summary, actions(&ndjson)));
         // Compressed in two members, the same object makes the same documents.
         let mut compressed = Vec::new();
         for half in [&object[..object.len() / 2], &object[object.len() / 2..]] {
