@@ -39,10 +39,11 @@ impl Deadline {
         (self.stop_at + self.margin / 4).saturating_duration_since(Instant::now())
     }
 
-    /// The limit of one request: `usual`, but never beyond half the margin, so that the other half is left to
-    /// write dead letters and to answer.
+    /// The limit of one request: `usual`, but never beyond the first half of the margin, whenever it starts, so that the
+    /// other half is left to write dead letters and to answer.
     pub fn request_timeout(&self, usual: Duration) -> Duration {
-        usual.min((self.stop_at + self.margin / 2).saturating_duration_since(Instant::now()))
+        let latest = self.stop_at + self.margin / 2;
+        usual.min(latest.saturating_duration_since(Instant::now()))
     }
 
     /// The limit of one step after the work, such as writing a dead letter: half of what is left until the invocation
@@ -86,7 +87,8 @@ mod tests {
         assert_eq!(deadline.sending_time_left(), Duration::from_secs(4));
         assert_eq!(
             deadline.request_timeout(Duration::from_secs(90)),
-            Duration::from_secs(9)
+            Duration::from_secs(9),
+            "what begins late ends no later"
         );
     }
 }

@@ -87,6 +87,11 @@ impl Segment {
         self.items.is_empty()
     }
 
+    /// The items in order, as NDJSON.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The items in order: action line and document, each with its line break.
     pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         (0..self.items.len()).map(|item| {

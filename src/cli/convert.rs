@@ -154,13 +154,14 @@ struct Printer {
 }
 
 impl Printer {
+    /// A segment at a time: stdout would write each line by itself.
     fn print(&self, segment: &Segment) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        for (action, document) in segment.pairs() {
-            if self.with_actions {
-                out.write_all(action)?;
-            }
-            out.write_all(document)?;
+        if self.with_actions {
+            out.write_all(segment.as_bytes())?;
+        } else {
+            let documents: Vec<&[u8]> = segment.pairs().map(|(_, document)| document).collect();
+            out.write_all(&documents.concat())?;
         }
         out.flush()
     }

@@ -6,11 +6,26 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-/// Whether a string of these bytes is written as it is. Looks at all of them: the compiler makes vector instructions of a
-/// loop without an exit.
+/// Whether a string of these bytes is written as it is.
 pub(super) fn is_plain(text: &[u8]) -> bool {
-    let is_plain = |byte: u8| (byte.wrapping_sub(b' ') <= b'~' - b' ') & (byte != b'"') & (byte != b'\\');
-    text.iter().fold(true, |all, byte| all & is_plain(*byte))
+    text.iter().all(|byte| is_plain_byte(*byte))
+}
+
+/// The same of whole blocks. Looks at all bytes: the compiler makes vector instructions of a loop without an exit.
+#[inline(always)]
+pub(super) fn are_plain(blocks: &[[u8; 32]]) -> bool {
+    let mut found = [false; 32];
+    for block in blocks {
+        for (found, byte) in found.iter_mut().zip(block) {
+            *found |= !is_plain_byte(*byte);
+        }
+    }
+    found == [false; 32]
+}
+
+#[inline(always)]
+fn is_plain_byte(byte: u8) -> bool {
+    (byte.wrapping_sub(b' ') <= b'~' - b' ') & (byte != b'"') & (byte != b'\\')
 }
 
 /// A member whose value is a string that needs no escaping.
@@ -121,6 +136,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn blocks_are_plain_when_all_their_bytes_are(
+            blocks in prop::collection::vec(prop::array::uniform32(b' '..=b'!'), 0..5), odd in any::<u8>(), at in 0_usize..160,
+        ) {
+            let mut blocks = blocks;
+            if let Some(byte) = blocks.as_flattened_mut().get_mut(at) {
+                *byte = odd;
+            }
+            prop_assert_eq!(are_plain(&blocks), is_plain(blocks.as_flattened()));
+        }
+
         #[test]
         fn any_bytes_make_a_json_string(text in prop::collection::vec(any::<u8>(), 0..40)) {
             let whole = object(|out| push_string(out, br#""a":"#, &text));

@@ -25,7 +25,7 @@ use crate::flow::{Field, RawValue, Row, Text, traffic_path};
 use addresses::Addresses;
 use date::Dates;
 use draft::{Draft, MAX_BLOCK_BYTES};
-use json::is_plain;
+use json::are_plain;
 use rendered::{put_protocol, put_tcp_flags};
 
 /// The buffer for a document at first: all but the documents of records with long tags fit.
@@ -314,7 +314,7 @@ impl<'r, 'a> Texts<'r, 'a> {
     fn of(row: &'r Row<'a>) -> Self {
         Self {
             row,
-            are_plain: is_plain(row.line()),
+            are_plain: are_plain(row.blocks()),
         }
     }
 

@@ -81,7 +81,7 @@ pub enum LogStatus {
 /// Splits and parses lines. Reused from line to line, so that no line allocates.
 #[derive(Debug)]
 pub struct Columns {
-    /// A copy of the line, with [`PADDING`] zeros behind it.
+    /// A copy of the line, with [`PADDING`] blanks behind it.
     padded: Vec<u8>,
     length: usize,
     spans: Vec<(usize, usize)>,
@@ -92,7 +92,7 @@ pub struct Columns {
 impl Default for Columns {
     fn default() -> Self {
         Self {
-            padded: vec![0; PADDING],
+            padded: vec![b' '; PADDING],
             length: 0,
             spans: Vec::new(),
             addresses: [None; NUM_ADDRESSES],
@@ -189,7 +189,7 @@ impl Columns {
             self.padded.resize(line.len() + PADDING, 0);
         }
         self.padded[..line.len()].copy_from_slice(line);
-        self.padded[line.len()..][..PADDING].fill(0);
+        self.padded[line.len()..][..PADDING].fill(b' ');
     }
 
     /// Splits the line at runs of blanks: finds the blanks of 64 bytes at once, because columns are too short for a
@@ -213,9 +213,6 @@ impl Columns {
                 start = blank + 1;
                 blanks &= blanks - 1;
             }
-        }
-        if self.length > start {
-            self.spans.push((start, self.length));
         }
     }
 
@@ -269,9 +266,10 @@ impl<'a> Row<'a> {
         self.format.dataset()
     }
 
-    /// The line that it is a view of.
-    pub fn line(&self) -> &'a [u8] {
-        &self.columns.padded[..self.columns.length]
+    /// The line that it is a view of, filled up with blanks to whole blocks of 32 bytes.
+    #[inline(always)]
+    pub fn blocks(&self) -> &'a [[u8; 32]] {
+        self.columns.padded[..self.columns.length + 31].as_chunks().0
     }
 
     /// The present values that go into the document under their columns' own names, unknown columns included: key as

@@ -4,7 +4,7 @@
 /// How many bytes there are behind the last column of a line.
 pub(super) const PADDING: usize = 64;
 
-/// A column's text. What follows it in memory is other text or zeros, never relied upon.
+/// A column's text. What follows it in memory is other text or blanks, never relied upon.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
     padded: &'a [u8],

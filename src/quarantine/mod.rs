@@ -226,7 +226,7 @@ impl Gathered {
             *self = Self::Rows(Box::new(encoder()));
         }
         if let Self::Rows(encoder) = self {
-            write_row(&mut **encoder, line);
+            write_row(encoder, line);
             if encoder.get_ref().len() > MAX_GATHERED_BYTES {
                 *self = Self::TooMuch;
             }

@@ -4,7 +4,7 @@
 //! Source of the behaviour: the Amazon SQS API reference, standard queues.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     Attribute, Attributes, MAX_ATTRIBUTES, MAX_BATCH_ENTRIES, MessageQueue, OutgoingMessage, QueueError,
-    QueueFinder, QueueStatus, ReceivedMessage, RedrivePolicy,
+    QueueStatus, ReceivedMessage, RedrivePolicy,
 };
 
 /// Largest message with its attributes, and largest sum of a batch.
@@ -492,17 +492,6 @@ impl MessageQueue for MemoryQueue {
     }
 }
 
-/// Finds the one queue that there is, if it has that ARN.
-impl QueueFinder for Arc<MemoryQueue> {
-    type Queue = MemoryQueue;
-
-    async fn find(&self, arn: &str) -> Result<Arc<MemoryQueue>, QueueError> {
-        if arn == self.arn() {
-            return Ok(Self::clone(self));
-        }
-        Err(self.call_error("GetQueueUrl", "NonExistentQueue"))
-    }
-}
-
+mod finder;
 #[cfg(test)]
 mod tests;

@@ -5,17 +5,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bulk::Segment;
 use crate::config::ShipSettings;
-use crate::decode::{Content, DecodeError, Line, MAX_LINE_BYTES, Placed};
+use crate::decode::{Content, Line, MAX_LINE_BYTES, Placed};
 use crate::document::{DocumentId, DocumentWriter, IndexNames, ObjectHash};
 use crate::enrich::Enrichment;
-use crate::flow::{Columns, Dataset, Field, Format, FormatError, LineError, LogStatus, Row, is_header};
+use crate::flow::{Columns, Dataset, Field, Format, LineError, LogStatus, Row, is_header};
 use crate::object::ObjectRef;
-use crate::outcome::{Failure, Reason};
+use crate::outcome::Failure;
 use crate::quarantine::Origin;
 
 mod formats;
+mod stop;
 
 pub use formats::Formats;
+use stop::Stop;
 
 /// A segment is handed on at this size: small enough that little waits in it, large enough that handing on costs
 /// nothing.
@@ -236,39 +238,6 @@ struct Taken {
     malformed: u64,
 }
 
-/// Why an object is not read on.
-enum Stop {
-    Decode(DecodeError),
-    Format(FormatError),
-    /// It has fewer lines than were read before.
-    Shorter,
-    Closed,
-}
-
-impl Stop {
-    /// `None`: it was stopped from outside.
-    fn failure(&self, source: &Source) -> Option<Failure> {
-        Some(match self {
-            Self::Closed | Self::Decode(DecodeError::Stopped) => return None,
-            Self::Decode(error) => error.failure(),
-            Self::Format(error) => {
-                let reason = match error {
-                    FormatError::Unknown { .. } | FormatError::NoNames | FormatError::NoFields => {
-                        Reason::FormatUnknown
-                    }
-                    FormatError::Repeated { .. } => Reason::FormatInvalid,
-                };
-                Failure::new(reason, error.to_string())
-            }
-            Self::Shorter => {
-                let first_line = source.first_line;
-                let detail = format!("it ends before line {first_line}, with which this pass was to begin");
-                Failure::new(Reason::ObjectChanged, detail)
-            }
-        })
-    }
-}
-
 impl<T: Taker> Reading<'_, T> {
     fn read(&mut self, reader: impl BufRead) -> Result<(), Stop> {
         let mut content = Content::open(reader).map_err(Stop::Decode)?;
@@ -299,7 +268,7 @@ impl<T: Taker> Reading<'_, T> {
 
     fn end(&mut self, stop: &Stop) {
         let summary = &mut self.summary;
-        summary.failure = stop.failure(self.source);
+        summary.failure = stop.failure(self.source.first_line);
         if summary.failure.is_none() {
             let taken = self.taken;
             summary.stopped_at = Some(taken.line_number + 1);

@@ -1,7 +1,8 @@
-"""The demo's own bucket and queues in the local S3 and SQS."""
+"""The demo's own buckets and queues in the local S3 and SQS."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 import urllib.parse
@@ -17,6 +18,8 @@ from .console import DemoFailed
 
 NAME = "flowship-demo"
 DLQ_NAME = f"{NAME}-dlq"
+QUARANTINE_NAME = f"{NAME}-quarantine"
+QUARANTINE_URI = f"s3://{QUARANTINE_NAME}/flowlogs"
 REGION = "us-east-1"
 RETENTION_S = 14 * 86_400
 # As long as one invocation of `flowctl lambda-local` may take; on AWS, six times that.
@@ -42,7 +45,7 @@ class Numbers:
 
 
 class Cloud:
-    """One bucket, one queue, one dead-letter queue. `endpoint` is the local server's."""
+    """A bucket for logs and one for quarantine, a queue and its dead-letter queue. `endpoint` is the local server's."""
 
     def __init__(self, endpoint: str) -> None:
         options: dict[str, Any] = {
@@ -70,22 +73,25 @@ class Cloud:
             self._sqs.delete_queue(QueueUrl=url)
             found = True
         buckets = [bucket["Name"] for bucket in self._s3.list_buckets()["Buckets"]]
-        if NAME in buckets:
-            for keys in _chunks(list(self.keys()), 1000):
+        for name in (NAME, QUARANTINE_NAME):
+            if name not in buckets:
+                continue
+            for keys in _chunks(list(self.keys(name)), 1000):
                 objects = [{"Key": key} for key in keys]
-                self._s3.delete_objects(Bucket=NAME, Delete={"Objects": objects, "Quiet": True})
-            self._s3.delete_bucket(Bucket=NAME)
+                self._s3.delete_objects(Bucket=name, Delete={"Objects": objects, "Quiet": True})
+            self._s3.delete_bucket(Bucket=name)
             found = True
         return found
 
     def install(self) -> None:
-        """Bucket and queues, and the notification, which S3 tries with a test event."""
+        """Buckets and queues, and the notification, which S3 tries with a test event."""
         self.dlq_url = self._create_queue(DLQ_NAME, {})
         policy = {"deadLetterTargetArn": self._arn(self.dlq_url), "maxReceiveCount": MAX_RECEIVES}
         self.queue_url = self._create_queue(
             NAME, {"VisibilityTimeout": str(VISIBILITY_TIMEOUT_S), "RedrivePolicy": json.dumps(policy)}
         )
         self._s3.create_bucket(Bucket=NAME)
+        self._s3.create_bucket(Bucket=QUARANTINE_NAME)
         queue = {"Id": "flowship", "QueueArn": self._arn(self.queue_url), "Events": ["s3:ObjectCreated:*"]}
         self._s3.put_bucket_notification_configuration(
             Bucket=NAME, NotificationConfiguration={"QueueConfigurations": [queue]}
@@ -109,10 +115,18 @@ class Cloud:
         """Deletes an object; its announcement stays."""
         self._s3.delete_object(Bucket=NAME, Key=key)
 
-    def keys(self) -> Iterator[str]:
+    def keys(self, bucket: str = NAME) -> Iterator[str]:
         """Every key in the bucket."""
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=NAME):
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             yield from (item["Key"] for item in page.get("Contents", ()))
+
+    def quarantine(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows of each quarantine file, its head first."""
+        files = {}
+        for key in self.keys(QUARANTINE_NAME):
+            body = self._s3.get_object(Bucket=QUARANTINE_NAME, Key=key)["Body"].read()
+            files[key] = [json.loads(line) for line in gzip.decompress(body).splitlines()]
+        return files
 
     # ---- messages
 

@@ -13,18 +13,19 @@ SHIPPED, FAILED = "object shipped", "object failed"
 
 @dataclass
 class Counts:
-    """lines = indexed + duplicate + no_data + refused."""
+    """lines = indexed + duplicate + no_data + quarantined + refused."""
 
     lines: int = 0
     indexed: int = 0
     duplicate: int = 0
     no_data: int = 0
+    quarantined: int = 0
     refused: int = 0
 
     @property
     def accounted(self) -> int:
         """Lines that have an outcome."""
-        return self.indexed + self.duplicate + self.no_data + self.refused
+        return self.indexed + self.duplicate + self.no_data + self.quarantined + self.refused
 
     def add(self, other: Counts) -> None:
         """Adds another object's counters to these."""

@@ -21,6 +21,12 @@ NUM_DAYS = 3
 SLOTS = {"0000": 0.5, "0835": 1.0, "1410": 1.4, "2055": 0.9}
 # What share of the truncated object arrives.
 CUT_AT = 0.6
+# What is done to a line of the default format: the column, what is put in its place, and what flowship says to that.
+SPOILS = (
+    (13, [], "line.column_count"),
+    (3, ["10.1.2.300"], "line.address"),
+    (6, ["https"], "line.number"),
+)
 # Every so many objects, one is of several gzip members, as tools that concatenate deliveries leave them.
 MULTI_MEMBER_EVERY = 6
 # The documentation gives no time for two of its examples: the day on which their fields were announced.
@@ -44,6 +50,15 @@ class TruncatedSample:
     arrived: bytes
     # What lies before the cut.
     readable: Tally
+
+
+@dataclass(frozen=True)
+class SpoiledSample:
+    """An object of which single lines are damaged."""
+
+    sample: Sample
+    # The damaged lines, and the reason that each must have.
+    bad_lines: dict[str, str]
 
 
 class SampleObjects:
@@ -98,6 +113,21 @@ class SampleObjects:
         arrived = whole.body[: int(len(whole.body) * CUT_AT)]
         return TruncatedSample(whole, arrived, tally_of_gzip_start(vpc.fields, arrived, 0))
 
+    def spoiled(self) -> SpoiledSample:
+        """An object whose writer was not careful: three of its lines are no flow records."""
+        vpc, slot = VPCS[0], self._midnight - DAY_S + 51_900
+        name, lines = self._lines(vpc, slot, 300, 1002)
+        bad_lines = {}
+        for number, (column, value, reason) in zip((40, 150, 260), SPOILS, strict=True):
+            values = lines[number].split(" ")
+            values[column : column + 1] = value
+            lines[number] = " ".join(values)
+            bad_lines[lines[number]] = reason
+        expected = tally(vpc.fields, (line for line in lines if line not in bad_lines), slot)
+        expected.lines += len(bad_lines)
+        expected.quarantined = len(bad_lines)
+        return SpoiledSample(Sample(name, _gzip(vpc.fields, lines, 1), expected), bad_lines)
+
     def vanished(self) -> Sample:
         """An object that somebody deletes before it is read."""
         return self._object(VPCS[1], self._midnight - DAY_S + 51_600, 10, 1001, 1)
@@ -115,14 +145,17 @@ class SampleObjects:
         return plan
 
     def _object(self, vpc: Vpc, slot: int, num_lines: int, number: int, num_members: int) -> Sample:
+        key, lines = self._lines(vpc, slot, num_lines, number)
+        return Sample(key, _gzip(vpc.fields, lines, num_members), tally(vpc.fields, lines, slot))
+
+    def _lines(self, vpc: Vpc, slot: int, num_lines: int, number: int) -> tuple[str, list[str]]:
+        """Key and lines of an object."""
         seed = f"flowship demo object {number}"
         name_hash = f"{random.Random(seed + ' name').getrandbits(32):08x}"
         lines = SlotTraffic(vpc, self._outside, slot, seed).lines(num_lines)
         date = time.strftime("%Y-%m-%d", time.gmtime(slot))
         name = f"{vpc.account}_vpcflowlogs_{vpc.region}_{vpc.flow_log}_{_stamp(slot)}_{name_hash}.log.gz"
-        return Sample(
-            f"{vpc.prefix(date)}/{name}", _gzip(vpc.fields, lines, num_members), tally(vpc.fields, lines, slot)
-        )
+        return f"{vpc.prefix(date)}/{name}", lines
 
 
 def _gzip(header: str, lines: list[str], num_members: int) -> bytes:

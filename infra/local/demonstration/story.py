@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cloud import DLQ_NAME, NAME, Cloud
+from .cloud import DLQ_NAME, NAME, QUARANTINE_NAME, QUARANTINE_URI, Cloud
 from .console import Console, DemoFailed, size, thousands
 from .estate import VPCS
 from .ledger import Counts, FunctionLog, Ledger, Pass
-from .samples import NUM_DAYS, Sample, SampleObjects, TruncatedSample
+from .samples import NUM_DAYS, Sample, SampleObjects, SpoiledSample, TruncatedSample
 from .search import PATTERN, Search
 from .tally import Tally
 from .tools import Tools
@@ -33,6 +33,7 @@ class Story:
         self._expected: dict[str, Tally] = {}
         self._truncated: TruncatedSample | None = None
         self._vanished: Sample | None = None
+        self._spoiled: SpoiledSample | None = None
 
     def tell(self) -> None:
         """All steps."""
@@ -40,6 +41,7 @@ class Story:
         self._upload()
         self._ship()
         self._account()
+        self._look_into_quarantine()
         self._look_into_dlq()
         self._ask_elasticsearch()
         self._repair()
@@ -50,16 +52,18 @@ class Story:
 
     def _install(self) -> None:
         console, tools = self._console, self._tools
-        console.step("Install the index templates, a bucket and its queues")
+        console.step("Install the index templates, the buckets and the queues")
         num_indices = self._search.delete_indices()
         if self._cloud.remove() or num_indices:
-            console.say(f"deleted what an earlier run left: {num_indices} indices {PATTERN}, bucket and queues {NAME}")
+            console.say(f"deleted what an earlier run left: {num_indices} indices {PATTERN}, buckets and queues {NAME}")
         tools.show("flowctl", "setup")
         self._cloud.install()
         tools.variables["FLOWSHIP_QUEUE_URL"] = self._cloud.queue_url
         tools.variables["FLOWSHIP_DLQ_URL"] = self._cloud.dlq_url
+        tools.variables["FLOWSHIP_QUARANTINE_URI"] = QUARANTINE_URI
         env_file = tools.write_env_file()
         console.say(f"bucket {NAME} announces new objects on queue {NAME}; dead letters go to {DLQ_NAME}")
+        console.say(f"single bad lines go to {QUARANTINE_URI}")
         console.say(f"to repeat the commands below: source {tools.relative(env_file)}")
 
     def _upload(self) -> None:
@@ -74,6 +78,8 @@ class Story:
         hand_written = list(self._samples.from_the_documentation())
         for sample in hand_written:
             self._put(sample)
+        self._spoiled = self._samples.spoiled()
+        self._put(self._spoiled.sample)
         self._truncated = self._samples.truncated()
         self._vanished = self._samples.vanished()
         self._cloud.put(self._truncated.whole.key, self._truncated.arrived)
@@ -86,9 +92,10 @@ class Story:
         console.say(f"    {NUM_DAYS} days, {len({vpc.account for vpc in VPCS})} accounts, {len(VPCS)} VPCs")
         num_examples = sum(sample.expected.lines for sample in hand_written)
         console.say(f"{len(hand_written)} objects with the {num_examples} examples of AWS's documentation")
+        console.say(f"1 object of which {len(self._spoiled.bad_lines)} lines are no flow records")
         console.say("1 object whose gzip stream is cut off, and 1 that is deleted before anybody reads it")
         # The test event comes when the notification is set.
-        num_messages = number_of + len(hand_written) + 2 + 1
+        num_messages = number_of + len(hand_written) + 3 + 1
         numbers = self._cloud.wait_for_messages(num_messages)
         console.check(
             f"{num_messages} messages are in the queue: S3 announced every object, and sent its test event",
@@ -118,14 +125,14 @@ class Story:
 
     def _account(self) -> None:
         console, ledger = self._console, self._log.news()
-        console.step("Account for every line: lines = indexed + duplicate + no data + refused")
+        console.step("Account for every line: lines = indexed + duplicate + no data + quarantined")
         self._show_ledger(ledger)
         self._check_sums(ledger)
         by_key = ledger.by_key()
         shipped = {key: _outcome(passes) for key, passes in by_key.items() if passes[-1].is_shipped}
         expected = {key: (tally.lines, tally.documents, tally.no_data) for key, tally in self._expected.items()}
         console.check(
-            f"{len(expected)} sound objects are shipped, each with the documents and NODATA records that it has",
+            f"{len(expected)} objects are shipped, each with the documents and NODATA records that it has",
             _differences(shipped, expected),
             {},
         )
@@ -152,12 +159,34 @@ class Story:
                 together.add(counts)
         if len(rows) > 1:
             rows.append(["together", len(ledger.passes), *together.row()])
-        self._console.table(["objects", "number", "lines", "indexed", "duplicate", "no data", "refused"], rows)
+        self._console.table(["objects", "number", "lines", "indexed", "duplicate", "no data", "quarantined", "refused"], rows)
 
     def _check_sums(self, ledger: Ledger) -> None:
         last = [passes[-1] for passes in ledger.by_key().values()]
         wrong = [one.key for one in last if one.counts.accounted != one.counts.lines]
         self._console.check(f"the sum holds for each of {len(last)} objects", wrong, [])
+
+    def _look_into_quarantine(self) -> None:
+        console = self._console
+        console.step("Look into the quarantine")
+        for key, (head, *rows) in self._cloud.quarantine().items():
+            console.say(f"s3://{QUARANTINE_NAME}/{key}")
+            console.say(f"    of s3://{head['object']['bucket']}/{head['object']['key']}")
+            console.table(
+                ["line", "reason", "detail"],
+                [[str(row["line"]), row["reason"], row["detail"]] for row in sorted(rows, key=lambda row: row["line"])],
+            )
+        self._check_quarantine("the damaged lines are there as they were, each with its reason, and no other line is")
+
+    def _check_quarantine(self, fact: str) -> None:
+        spoiled = self._spoiled
+        if spoiled is None:
+            raise DemoFailed("the steps are out of order")
+        found = [
+            (head["object"]["key"], {row["raw"]: row["reason"] for row in rows})
+            for head, *rows in self._cloud.quarantine().values()
+        ]
+        self._console.check(fact, found, [(spoiled.sample.key, spoiled.bad_lines)])
 
     def _look_into_dlq(self) -> None:
         console, tools = self._console, self._tools
@@ -291,6 +320,7 @@ class Story:
             (0, expected.documents),
         )
         self._check_indices("every index holds as many documents as before", expected)
+        self._check_quarantine("the quarantine holds the same lines as before, once")
 
     def _sum_up(self) -> None:
         console, expected = self._console, self._expected_sum()
@@ -299,7 +329,8 @@ class Story:
         console.say(
             f"{len(self._expected)} objects with {thousands(expected.lines)} lines went from S3 through SQS and the "
             "Lambda function into\n"
-            f"Elasticsearch: {documents} documents; {no_data} NODATA records are counted only.\n"
+            f"Elasticsearch: {documents} documents; {no_data} NODATA records are counted only, and "
+            f"{expected.quarantined} bad lines are in quarantine.\n"
             "A truncated object, its repair and redrive, and a second delivery of everything later,\n"
             "every line is there exactly once. One dead letter is left, with its reason: its object is gone.\n"
             f"The {console.num_checks} facts marked `ok` were checked against what was generated."

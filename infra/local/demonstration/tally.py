@@ -24,19 +24,21 @@ class Tally:
 
     lines: int = 0
     no_data: int = 0
+    quarantined: int = 0
     num_bytes: int = 0
     per_day: Counter[str] = field(default_factory=Counter)
     per_account: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
     def documents(self) -> int:
-        """NODATA records are counted, not indexed."""
-        return self.lines - self.no_data
+        """NODATA records are counted, bad lines are kept aside: neither is indexed."""
+        return self.lines - self.no_data - self.quarantined
 
     def add(self, other: Tally) -> None:
         """Adds another tally to this one."""
         self.lines += other.lines
         self.no_data += other.no_data
+        self.quarantined += other.quarantined
         self.num_bytes += other.num_bytes
         self.per_day.update(other.per_day)
         self.per_account.update(other.per_account)

@@ -3,6 +3,7 @@
 use super::*;
 use crate::bulk::Packer;
 use crate::enrich::{NetworkMap, geo_tests};
+use crate::outcome::Reason;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;

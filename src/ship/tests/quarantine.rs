@@ -41,7 +41,7 @@ async fn bad_lines_and_refused_documents_are_kept_aside_and_the_object_is_accoun
         .store
         .put(KEY, format!("{}2 bad\n\n2 again\n", text(1000, 10)));
     world.sink.refuse_containing(r#""bytes":1005"#);
-    let report = world.ship(&[object.clone()]).await;
+    let report = world.ship(std::slice::from_ref(&object)).await;
     let expected = Counts {
         lines: 12,
         indexed: 9,
@@ -80,7 +80,7 @@ async fn a_file_that_cannot_be_written_brings_the_object_back() {
     let world = keeping(1000, 10);
     let object = world.store.put(KEY, format!("{}2 bad\n", text(0, 10)));
     world.quarantine.refuse(true);
-    let report = world.ship(&[object.clone()]).await;
+    let report = world.ship(std::slice::from_ref(&object)).await;
     let failure = report.objects[0].failure.as_ref().unwrap();
     assert_eq!(failure.reason.disposition(), Disposition::Transient);
     assert!(
