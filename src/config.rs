@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::flow::Format;
 use crate::object::ObjectRef;
+use crate::quarantine::Place;
 
 mod reader;
 
@@ -35,7 +36,7 @@ const fn setting(name: &'static str, default: Option<&'static str>, meaning: &'s
 }
 
 /// Every setting of every binary.
-pub const SETTINGS: [Setting; 24] = [
+pub const SETTINGS: [Setting; 27] = [
     setting(
         "ELASTICSEARCH_URLS",
         None,
@@ -70,6 +71,21 @@ pub const SETTINGS: [Setting; 24] = [
     ),
     setting("QUEUE_URL", None, "URL of the main queue"),
     setting("DLQ_URL", None, "URL of the dead-letter queue"),
+    setting(
+        "QUARANTINE_URI",
+        None,
+        "s3://bucket/prefix for single bad lines; without it an object that has one is dead-lettered",
+    ),
+    setting(
+        "QUARANTINE_MAX_LINES",
+        Some("1000"),
+        "bad lines of an object that are kept aside whatever their share, 0 to 1,000,000",
+    ),
+    setting(
+        "QUARANTINE_MAX_SHARE",
+        Some("10"),
+        "percent of an object's lines that are kept aside where there are more, 0 to 100",
+    ),
     setting(
         "BULK_MAX_BYTES",
         Some("4194304"),
@@ -330,6 +346,19 @@ pub struct ShipSettings {
     pub format: Option<Format>,
     /// What documents are enriched with.
     pub enrich: EnrichSettings,
+    /// Where bad lines go.
+    pub quarantine: QuarantineSettings,
+}
+
+/// Where the bad lines of an object go, and how many may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuarantineSettings {
+    /// `None`: nowhere, an object that has any fails.
+    pub place: Option<Place>,
+    /// So many of an object may be bad whatever their share.
+    pub max_lines: u64,
+    /// Percent of an object's lines that may be bad however many they are.
+    pub max_share: u64,
 }
 
 /// What documents are enriched with, and from what.

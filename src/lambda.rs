@@ -14,11 +14,12 @@ use crate::dead_letter::attribute;
 use crate::deadline::Deadline;
 use crate::message::{Message, Processor};
 use crate::object::ObjectStore;
+use crate::quarantine::Quarantine;
 use crate::queue::MessageQueue;
 
 /// Answers invocations until the environment is taken down. `margin`: time kept free before an invocation ends.
-pub async fn run<S: ObjectStore, B: BulkSink, Q: MessageQueue>(
-    processor: Processor<S, B, Q>,
+pub async fn run<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue>(
+    processor: Processor<S, B, K, Q>,
     margin: Duration,
 ) -> Result<(), Error> {
     let processor = &processor;

@@ -8,6 +8,7 @@
 //!                           ▲                      │                          flowlogs-vpc-2026.11.20
 //!                           │                      │ notification → object → bytes → lines
 //!                           │                      │ → row → document → bulk body → verdict
+//!                           │                      ├── quarantine in S3 (single lines + reason)
 //!                        redrive ◄─────────────────┴── dead-letter queue (failed S3 event + reason)
 //! ```
 //!
@@ -25,6 +26,7 @@
 //! | [`elasticsearch`] | bulk bodies, templates | HTTP calls of the official client; `setup` |
 //! | [`outcome`] | verdicts | counters and the closed list of reasons |
 //! | [`ship`] | objects | reports: the only module that sees all stages |
+//! | [`quarantine`] | single refused lines | a file beside them, with their reasons (the [`quarantine::Quarantine`] seam) |
 //! | [`dead_letter`] | a failed object | a DLQ message: its S3 event and the reason |
 //! | [`queue`] | messages | what SQS does with them (the [`queue::MessageQueue`] seam) |
 //! | [`message`] | a message batch | acknowledged, dead-lettered or failed messages |
@@ -56,6 +58,7 @@ pub mod message;
 pub mod notification;
 pub mod object;
 pub mod outcome;
+pub mod quarantine;
 pub mod queue;
 mod radix64;
 pub mod ship;

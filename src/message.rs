@@ -13,6 +13,7 @@ use crate::deadline::Deadline;
 use crate::notification::{self, NotifiedObject};
 use crate::object::ObjectStore;
 use crate::outcome::{Counts, Disposition, Failure, Reason, error_chain};
+use crate::quarantine::Quarantine;
 use crate::queue::{MessageQueue, OutgoingMessage};
 use crate::ship::{ObjectReport, ShipReport, Shipper};
 
@@ -36,7 +37,7 @@ pub struct BatchReport {
     pub failed_ids: Vec<String>,
     /// Dead letters that were written and confirmed.
     pub num_dead_letters: u64,
-    /// Records of notifications that asked for nothing.
+    /// Records of notifications that asked for nothing, or named a quarantine file.
     pub num_ignored: u64,
     /// The counters of all objects.
     pub counts: Counts,
@@ -44,8 +45,8 @@ pub struct BatchReport {
 
 /// Processes message batches. One per process.
 #[derive(Debug)]
-pub struct Processor<S, B, Q> {
-    shipper: Shipper<S, B>,
+pub struct Processor<S, B, K, Q> {
+    shipper: Shipper<S, B, K>,
     dead_letters: Q,
     max_receives: u32,
 }
@@ -56,10 +57,10 @@ struct Opened<'a> {
     content: Result<Vec<NotifiedObject>, Failure>,
 }
 
-impl<S: ObjectStore, B: BulkSink, Q: MessageQueue> Processor<S, B, Q> {
+impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue> Processor<S, B, K, Q> {
     /// Ships with `shipper`; writes dead letters to `dead_letters`, for transient failures once a message was received
     /// `max_receives` times.
-    pub fn new(shipper: Shipper<S, B>, dead_letters: Q, max_receives: u32) -> Self {
+    pub fn new(shipper: Shipper<S, B, K>, dead_letters: Q, max_receives: u32) -> Self {
         Self {
             shipper,
             dead_letters,
@@ -70,7 +71,10 @@ impl<S: ObjectStore, B: BulkSink, Q: MessageQueue> Processor<S, B, Q> {
     /// Processes one batch. `request_id` names the invocation in dead letters and logs.
     pub async fn process(&self, messages: &[Message], request_id: &str, deadline: Deadline) -> BatchReport {
         let mut batch = BatchReport::default();
-        let opened: Vec<Opened<'_>> = messages.iter().map(|message| open(message, &mut batch)).collect();
+        let opened: Vec<Opened<'_>> = messages
+            .iter()
+            .map(|message| self.open(message, &mut batch))
+            .collect();
         let objects = opened
             .iter()
             .filter_map(|opened| opened.content.as_ref().ok())
@@ -102,6 +106,20 @@ impl<S: ObjectStore, B: BulkSink, Q: MessageQueue> Processor<S, B, Q> {
         batch.counts = report.counts();
         log_invocation(&report, &batch, messages.len(), request_id, deadline);
         batch
+    }
+
+    fn open<'a>(&self, message: &'a Message, batch: &mut BatchReport) -> Opened<'a> {
+        let content = match notification::parse(&message.body) {
+            Ok(notification) => {
+                let mut named = notification.objects;
+                let num_named = named.len();
+                named.retain(|named| !self.shipper.is_quarantine(&named.object));
+                batch.num_ignored += (notification.ignored + num_named - named.len()) as u64;
+                Ok(named)
+            }
+            Err(error) => Err(Failure::new(Reason::NotificationMalformed, error_chain(&error))),
+        };
+        Opened { message, content }
     }
 
     /// The dead letters that settle a message, or `None` when it is to come back. A message is decided as a whole: as
@@ -158,17 +176,6 @@ impl<S: ObjectStore, B: BulkSink, Q: MessageQueue> Processor<S, B, Q> {
     }
 }
 
-fn open<'a>(message: &'a Message, batch: &mut BatchReport) -> Opened<'a> {
-    let content = match notification::parse(&message.body) {
-        Ok(notification) => {
-            batch.num_ignored += notification.ignored as u64;
-            Ok(notification.objects)
-        }
-        Err(error) => Err(Failure::new(Reason::NotificationMalformed, error_chain(&error))),
-    };
-    Opened { message, content }
-}
-
 fn circumstances(message: &Message, request_id: &str) -> Circumstances {
     Circumstances {
         attempts: message.receive_count,
@@ -185,6 +192,7 @@ fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
         indexed,
         duplicate,
         no_data,
+        quarantined,
         refused,
     } = report.counts;
     let elapsed_ms = milliseconds(report.elapsed);
@@ -197,15 +205,17 @@ fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
             indexed,
             duplicate,
             no_data,
+            quarantined,
             refused,
             elapsed_ms,
             message_id,
             attempt,
             becomes,
+            quarantine = report.quarantine.as_ref().map(ToString::to_string),
             "object shipped"
         ),
         Some(failure) => tracing::warn!(
-            object, lines, indexed, duplicate, no_data, refused, elapsed_ms, message_id, attempt, becomes,
+            object, lines, indexed, duplicate, no_data, quarantined, refused, elapsed_ms, message_id, attempt, becomes,
             reason = %failure.reason, detail = failure.detail,
             "object failed"
         ),
@@ -229,6 +239,7 @@ fn log_invocation(
         indexed,
         duplicate,
         no_data,
+        quarantined,
         refused,
     } = batch.counts;
     tracing::info!(
@@ -242,6 +253,7 @@ fn log_invocation(
         indexed,
         duplicate,
         no_data,
+        quarantined,
         refused,
         bulk_requests = report.num_requests,
         bulk_bytes = report.num_bytes_sent,

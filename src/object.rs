@@ -124,11 +124,24 @@ impl StoreError {
     }
 }
 
+/// What a store says of an object beside its bytes, as far as it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// When the object was written, Unix seconds.
+    pub last_modified: Option<u32>,
+    /// Its length as stored, bytes.
+    pub size: Option<u64>,
+    /// As S3 quotes it.
+    pub etag: Option<String>,
+    /// The version that is read.
+    pub version_id: Option<String>,
+}
+
 /// An object that was opened: its bytes are still to come.
 #[derive(Debug)]
 pub struct OpenObject<B> {
-    /// When the object was written, Unix seconds.
-    pub last_modified: Option<u32>,
+    /// What the store says of it.
+    pub info: ObjectInfo,
     /// The stream of its bytes.
     pub body: B,
 }

@@ -12,6 +12,8 @@ pub enum Disposition {
     Transient,
     /// The input will fail again until someone repairs it: it goes to the dead-letter queue at once.
     Permanent,
+    /// So will one line of an object, whose other lines are none the worse: it is kept aside.
+    Quarantine,
 }
 
 impl Disposition {
@@ -20,11 +22,12 @@ impl Disposition {
         match self {
             Self::Transient => "transient",
             Self::Permanent => "permanent",
+            Self::Quarantine => "quarantine",
         }
     }
 }
 
-/// Why an object, or a line of it, was not indexed. The dotted names are stable: alarms and `redrive` select by
+/// Why an object, or one line of it, was not indexed. The dotted names are stable: alarms and `redrive` select by
 /// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -54,10 +57,30 @@ pub enum Reason {
     FormatInvalid,
     /// A Parquet file with nested columns, encryption or a compression that is not read.
     FormatUnsupported,
-    /// At least one line cannot be read; all others were indexed.
+    /// More of the object's lines were refused than are kept aside; all others were indexed.
+    ObjectMostlyMalformed,
+    /// Without a quarantine: at least one line cannot be read; all others were indexed.
     LineMalformed,
-    /// Elasticsearch refused at least one document for good; all others were indexed.
+    /// Without a quarantine: Elasticsearch refused at least one document for good; all others were indexed.
     BulkRejected,
+    /// A line with another number of columns than its format has.
+    LineColumnCount,
+    /// A line with something else where a number should be.
+    LineNumber,
+    /// A line with something else where an address should be.
+    LineAddress,
+    /// A line with something else where a time should be.
+    LineTime,
+    /// A line without a time, of an object that has none either.
+    LineNoTime,
+    /// A line in JSON that wraps no record.
+    LineNoMessage,
+    /// A line that is longer than any flow record.
+    LineTooLong,
+    /// A line whose document Elasticsearch refused for good.
+    DocumentRefused,
+    /// The lines that are to be kept aside could not be written.
+    QuarantineUnavailable,
     /// Elasticsearch was not reachable, or answered 5xx, until the time was up.
     BulkUnavailable,
     /// Elasticsearch answered 429 until the time was up.
@@ -76,10 +99,10 @@ pub enum Reason {
     InternalError,
 }
 
-use Disposition::{Permanent, Transient};
+use Disposition::{Permanent, Quarantine, Transient};
 
 /// The one table of reasons: name and disposition.
-const REASONS: [(Reason, &str, Disposition); 23] = [
+const REASONS: [(Reason, &str, Disposition); 33] = [
     (Reason::NotificationMalformed, "notification.malformed", Permanent),
     (Reason::ObjectNotFound, "object.not_found", Permanent),
     (Reason::ObjectAccessDenied, "object.access_denied", Permanent),
@@ -93,8 +116,22 @@ const REASONS: [(Reason, &str, Disposition); 23] = [
     (Reason::FormatUnknown, "format.unknown", Permanent),
     (Reason::FormatInvalid, "format.invalid", Permanent),
     (Reason::FormatUnsupported, "format.unsupported", Permanent),
+    (
+        Reason::ObjectMostlyMalformed,
+        "object.mostly_malformed",
+        Permanent,
+    ),
     (Reason::LineMalformed, "line.malformed", Permanent),
     (Reason::BulkRejected, "bulk.rejected", Permanent),
+    (Reason::LineColumnCount, "line.column_count", Quarantine),
+    (Reason::LineNumber, "line.number", Quarantine),
+    (Reason::LineAddress, "line.address", Quarantine),
+    (Reason::LineTime, "line.time", Quarantine),
+    (Reason::LineNoTime, "line.no_time", Quarantine),
+    (Reason::LineNoMessage, "line.no_message", Quarantine),
+    (Reason::LineTooLong, "line.too_long", Quarantine),
+    (Reason::DocumentRefused, "document.refused", Quarantine),
+    (Reason::QuarantineUnavailable, "quarantine.unavailable", Transient),
     (Reason::BulkUnavailable, "bulk.unavailable", Transient),
     (Reason::BulkThrottled, "bulk.throttled", Transient),
     (Reason::BulkUnauthorized, "bulk.unauthorized", Transient),
@@ -176,7 +213,7 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
 }
 
 /// What became of the lines of one object (header and blank lines are not lines). For an object that was read to
-/// its end and answered for, `lines = indexed + duplicate + no_data + refused`.
+/// its end and answered for, `lines = indexed + duplicate + no_data + quarantined + refused`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Data lines read.
@@ -187,14 +224,16 @@ pub struct Counts {
     pub duplicate: u64,
     /// NODATA records, which are counted and by default not indexed.
     pub no_data: u64,
-    /// Lines that cannot be read, and documents that Elasticsearch refused for good.
+    /// Lines that cannot be read and documents that Elasticsearch refused for good, once they are in quarantine.
+    pub quarantined: u64,
+    /// The same, where they are not: an object that has any has failed.
     pub refused: u64,
 }
 
 impl Counts {
     /// Lines that have a final outcome.
     pub fn accounted(&self) -> u64 {
-        self.indexed + self.duplicate + self.no_data + self.refused
+        self.indexed + self.duplicate + self.no_data + self.quarantined + self.refused
     }
 
     /// Adds another object's counters to these.
@@ -203,6 +242,7 @@ impl Counts {
         self.indexed += other.indexed;
         self.duplicate += other.duplicate;
         self.no_data += other.no_data;
+        self.quarantined += other.quarantined;
         self.refused += other.refused;
     }
 }
@@ -222,14 +262,15 @@ mod tests {
     #[test]
     fn counts_account_for_every_line() {
         let mut counts = Counts {
-            lines: 5,
+            lines: 6,
             indexed: 2,
             duplicate: 1,
             no_data: 1,
+            quarantined: 1,
             refused: 1,
         };
         assert_eq!(counts.accounted(), counts.lines);
         counts.add(&counts.clone());
-        assert_eq!((counts.lines, counts.accounted()), (10, 10));
+        assert_eq!((counts.lines, counts.accounted()), (12, 12));
     }
 }

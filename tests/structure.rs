@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flowship::config::SETTINGS;
+use flowship::outcome::Reason;
 
 use crate::support::stack::repository;
 
@@ -109,6 +110,17 @@ fn the_readme_names_every_setting() {
             readme.contains(&format!("`{}`", setting.name)),
             "{} is not in the README",
             setting.name
+        );
+    }
+}
+
+#[test]
+fn the_readme_names_every_reason() {
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
+    for reason in Reason::all() {
+        assert!(
+            readme.contains(&format!("`{reason}`")),
+            "{reason} is not in the README"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! [`ObjectStore`] on S3: streaming GetObject, with the version the notification named.
+//! [`ObjectStore`] on S3: streaming GetObject, with the version the notification named; [`Quarantine`]: PutObject.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
@@ -6,8 +6,9 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::{AwsContext, describe};
-use crate::object::{ObjectBody, ObjectRef, ObjectStore, OpenObject, StoreError};
+use crate::object::{ObjectBody, ObjectInfo, ObjectRef, ObjectStore, OpenObject, StoreError};
 use crate::outcome::error_chain;
+use crate::quarantine::{Quarantine, QuarantineError};
 
 /// The SDK warns of every object that was uploaded in parts: their checksums are of parts, which it cannot check. Our
 /// own check is the gzip trailer.
@@ -48,13 +49,33 @@ impl ObjectStore for S3Store {
                 classify(object, error.code(), status, describe(&error))
             })?;
         Ok(OpenObject {
-            last_modified: answer
-                .last_modified()
-                .and_then(|time| u32::try_from(time.secs()).ok()),
+            info: ObjectInfo {
+                last_modified: answer
+                    .last_modified()
+                    .and_then(|time| u32::try_from(time.secs()).ok()),
+                size: answer
+                    .content_length()
+                    .and_then(|bytes| u64::try_from(bytes).ok()),
+                etag: answer.e_tag.clone(),
+                // What a bucket without versions says.
+                version_id: answer.version_id.clone().filter(|version| version != "null"),
+            },
             body: S3Body {
                 object: object.clone(),
                 stream: answer.body,
             },
+        })
+    }
+}
+
+impl Quarantine for S3Store {
+    async fn put(&self, object: &ObjectRef, bytes: Bytes) -> Result<(), QuarantineError> {
+        let put = self.client.put_object().bucket(&object.bucket).key(&object.key);
+        // No content encoding: a client that honours it would inflate what is called `.gz`.
+        let put = put.content_type("application/gzip").body(bytes.into());
+        put.send().await.map(drop).map_err(|error| QuarantineError {
+            object: object.clone(),
+            detail: describe(&error),
         })
     }
 }

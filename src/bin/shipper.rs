@@ -36,7 +36,7 @@ async fn start(environment: &Environment) -> Result<(), StartError> {
     let enrichment = Enrichment::open(&settings.ship.enrich, async || store.clone()).await?;
     let client = Client::connect(&settings.elasticsearch, read_secret).await?;
     client.probe().await?;
-    let shipper = Shipper::new(store, client, settings.ship, Arc::new(enrichment));
+    let shipper = Shipper::new(store.clone(), client, store, settings.ship, Arc::new(enrichment));
     let processor = Processor::new(
         shipper,
         SqsQueue::new(&aws, settings.dlq_url),

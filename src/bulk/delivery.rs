@@ -170,11 +170,7 @@ impl<S: BulkSink> Courier<S> {
                 kind: "content_too_large".to_owned(),
                 reason: "the document alone is larger than the server takes".to_owned(),
             };
-            let refused = RefusedItem {
-                token: body.token(*position),
-                refusal,
-            };
-            report.of(body.producer(*position)).refused.push(refused);
+            refuse(body, *position, refusal, report);
             return Step::Settled {
                 again: Vec::new(),
                 retry: None,
@@ -299,12 +295,7 @@ fn settle(
         match outcome {
             ItemOutcome::Delivered => verdicts.delivered += 1,
             ItemOutcome::Duplicate => verdicts.duplicate += 1,
-            ItemOutcome::Refused(refusal) => {
-                verdicts.refused.push(RefusedItem {
-                    token: body.token(*position),
-                    refusal,
-                });
-            }
+            ItemOutcome::Refused(refusal) => refuse(body, *position, refusal, report),
             ItemOutcome::Stop(failure) => {
                 verdicts.failed += 1;
                 verdicts.failure.get_or_insert(failure);
@@ -319,6 +310,14 @@ fn settle(
         }
     }
     (again, why)
+}
+
+fn refuse(body: &Body, position: Position, refusal: Refusal, report: &mut BodyReport) {
+    report.of(body.producer(position)).refused.push(RefusedItem {
+        token: body.token(position),
+        attached: body.attached(position).to_vec(),
+        refusal,
+    });
 }
 
 fn give_up(body: &Body, due: &[Position], failure: &Failure, report: &mut BodyReport) {

@@ -71,6 +71,8 @@ pub struct Refusal {
 pub struct RefusedItem {
     /// The token given to [`Segment::push`].
     pub token: u64,
+    /// What was given to [`Segment::attach`]; else nothing.
+    pub attached: Vec<u8>,
     /// Why.
     pub refusal: Refusal,
 }

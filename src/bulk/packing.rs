@@ -16,6 +16,9 @@ pub struct Segment {
     producer: usize,
     bytes: Vec<u8>,
     items: Vec<Item>,
+    attached: Vec<u8>,
+    /// Where what is attached to an item ends, for as many items as were attached to.
+    attached_ends: Vec<usize>,
 }
 
 /// One action line and its document: where it ends in the segment, and what its producer calls it.
@@ -32,6 +35,8 @@ impl Segment {
             producer,
             bytes: Vec::with_capacity(capacity),
             items: Vec::new(),
+            attached: Vec::new(),
+            attached_ends: Vec::new(),
         }
     }
 
@@ -56,6 +61,15 @@ impl Segment {
             end: bytes.len(),
             token,
         });
+    }
+
+    /// Attaches to the last item what its producer wants back if the item is refused. It is not sent, and not counted
+    /// in the segment's size. `write` appends it.
+    pub fn attach(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let item = self.items.len().checked_sub(1).expect("an item was pushed");
+        self.attached_ends.resize(item, self.attached.len());
+        write(&mut self.attached);
+        self.attached_ends.push(self.attached.len());
     }
 
     /// Size as NDJSON, bytes.
@@ -85,6 +99,16 @@ impl Segment {
     fn item_bytes(&self, item: usize) -> &[u8] {
         let start = if item == 0 { 0 } else { self.items[item - 1].end };
         &self.bytes[start..self.items[item].end]
+    }
+
+    fn attached(&self, item: usize) -> &[u8] {
+        let start = if item == 0 { 0 } else { self.attached_end(item - 1) };
+        &self.attached[start..self.attached_end(item)]
+    }
+
+    fn attached_end(&self, item: usize) -> usize {
+        let end = self.attached_ends.get(item);
+        end.copied().unwrap_or(self.attached.len())
     }
 }
 
@@ -118,6 +142,7 @@ impl Body {
         // Many small objects share a body: the room their segments were given must not add up.
         if segment.bytes.capacity() > 2 * segment.bytes.len() {
             segment.bytes.shrink_to_fit();
+            segment.attached.shrink_to_fit();
         }
         self.segments.push(segment);
     }
@@ -152,6 +177,10 @@ impl Body {
 
     pub(super) fn producer(&self, position: Position) -> usize {
         self.segments[position.segment].producer
+    }
+
+    pub(super) fn attached(&self, position: Position) -> &[u8] {
+        self.segments[position.segment].attached(position.item)
     }
 
     pub(super) fn token(&self, position: Position) -> u64 {
@@ -255,6 +284,23 @@ mod tests {
         let body = packer.take().unwrap();
         let expected = "{\"create\":{\"_index\":\"flowlogs-vpc-2026.11.20\",\"_id\":\"aW0\"}}\n{}\n";
         assert_eq!(inflate(&body.compress(&body.positions())), expected);
+    }
+
+    #[test]
+    fn what_is_attached_stays_with_its_item_and_is_not_sent() {
+        let mut segment = Segment::new(0, 0);
+        for number in 0..5_u64 {
+            segment.push("i", b"id", number, b"{}");
+            if matches!(number, 1 | 3) {
+                segment.attach(|attached| attached.extend_from_slice(format!("<{number}>").as_bytes()));
+            }
+        }
+        let mut packer = Packer::new(1000);
+        packer.push(segment);
+        let body = packer.take().unwrap();
+        let attached: Vec<&[u8]> = body.positions().into_iter().map(|p| body.attached(p)).collect();
+        assert_eq!(attached, [&b""[..], b"<1>", b"", b"<3>", b""]);
+        assert!(!body.to_ndjson().contains('<'));
     }
 
     #[test]

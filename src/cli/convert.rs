@@ -18,6 +18,7 @@ use crate::config::{Environment, ShipSettings};
 use crate::enrich::Enrichment;
 use crate::flow::{Format, LineError};
 use crate::object::ObjectRef;
+use crate::quarantine::Origin;
 use crate::ship::convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Taker};
 
 /// How much of a file is read at once.
@@ -71,6 +72,7 @@ pub async fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Re
     let enrichment = Arc::new(Enrichment::open(&ship.enrich, connect).await?);
     let mut settings = ConvertSettings::new(&ship, enrichment);
     settings.keep_no_data |= arguments.keep_nodata;
+    settings.keep_lines = false;
     if let Some(text) = &arguments.format {
         settings.format = Some(Format::parse_configured(text).with_context(|| format!("--format `{text}`"))?);
     }
@@ -172,7 +174,8 @@ impl Taker for Printer {
         })
     }
 
-    fn malformed(&mut self, line_number: u64, error: &LineError) {
+    fn malformed(&mut self, origin: &Origin<'_>, error: &LineError) {
+        let line_number = origin.line_number;
         tell(format_args!("{}:{line_number}: {error}", self.name));
     }
 }

@@ -8,10 +8,11 @@ use url::Url;
 
 use crate::flow::Format;
 use crate::object::ObjectRef;
+use crate::quarantine::Place;
 
 use super::{
     ConfigError, Credentials, ElasticsearchSettings, EnrichSettings, Environment, Location, Problem,
-    SETTINGS, ShipSettings, check_api_key,
+    QuarantineSettings, SETTINGS, ShipSettings, check_api_key,
 };
 
 pub(super) struct Reader<'a> {
@@ -96,6 +97,24 @@ impl<'a> Reader<'a> {
             keep_no_data: self.boolean("KEEP_NODATA"),
             format: self.format(),
             enrich: self.enrich(),
+            quarantine: self.quarantine(),
+        }
+    }
+
+    fn quarantine(&mut self) -> QuarantineSettings {
+        const NAME: &str = "QUARANTINE_URI";
+        let uri = self.get(NAME);
+        let place = uri.and_then(Place::parse_uri);
+        if let (Some(uri), None) = (uri, &place) {
+            self.problem(
+                NAME,
+                format!("`{uri}` is not s3://bucket/prefix, with a prefix that no flow log is under"),
+            );
+        }
+        QuarantineSettings {
+            place,
+            max_lines: self.number("QUARANTINE_MAX_LINES", 0..=1_000_000),
+            max_share: self.number("QUARANTINE_MAX_SHARE", 0..=100),
         }
     }
 

@@ -33,6 +33,8 @@ fn all_problems_are_reported_at_once() {
         ("KEEP_NODATA", "yes"),
         ("FORMAT", "srcaddr srcaddr"),
         ("GEO_CITY_DB", "a.mmdb, s3://bucket, https://example.com/b.mmdb"),
+        ("QUARANTINE_URI", "s3://bucket/"),
+        ("QUARANTINE_MAX_SHARE", "101"),
         ("MAX_RECEIVES", "0"),
     ]);
     insta::assert_snapshot!(ShipperSettings::read(&environment).unwrap_err(), @"
@@ -44,6 +46,8 @@ fn all_problems_are_reported_at_once() {
     FLOWSHIP_FORMAT: `srcaddr srcaddr`: the header names the column `srcaddr` twice
     FLOWSHIP_GEO_CITY_DB: `s3://bucket` is neither a path nor s3://bucket/key
     FLOWSHIP_GEO_CITY_DB: `https://example.com/b.mmdb` is neither a path nor s3://bucket/key
+    FLOWSHIP_QUARANTINE_URI: `s3://bucket/` is not s3://bucket/prefix, with a prefix that no flow log is under
+    FLOWSHIP_QUARANTINE_MAX_SHARE: `101` is not a whole number from 0 to 100
     FLOWSHIP_DLQ_URL: is not set: give the URL of the SQS queue
     FLOWSHIP_MAX_RECEIVES: `0` is not a whole number from 1 to 1000
     ");

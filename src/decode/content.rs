@@ -30,8 +30,18 @@ pub enum Line<'a> {
         /// Its length in bytes.
         num_bytes: u64,
     },
-    /// Begins as JSON and is not `{"message": "…"}`.
-    NoMessage,
+    /// Begins as JSON and is not `{"message": "…"}`: the JSON.
+    NoMessage(&'a [u8]),
+}
+
+/// A line and where it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed<'a> {
+    /// The line.
+    pub line: Line<'a>,
+    /// How many inflated bytes come before it, or before the JSON that wraps it; `None` where records do not lie one
+    /// after the other.
+    pub offset: Option<u64>,
 }
 
 /// The lines of one object. An object that ends early gives an error in place of its last, partial line.
@@ -83,11 +93,12 @@ impl<R: BufRead> Content<R> {
         clippy::should_implement_trait,
         reason = "a line borrows from the buffer, which an iterator cannot say"
     )]
-    pub fn next(&mut self) -> Result<Option<Line<'_>>, DecodeError> {
-        match &mut self.kind {
-            Kind::Lines(lines) => lines.next(),
-            Kind::Events(events) => events.next(),
-            Kind::Rows(rows) => rows.next(),
-        }
+    pub fn next(&mut self) -> Result<Option<Placed<'_>>, DecodeError> {
+        let line = match &mut self.kind {
+            Kind::Lines(lines) => return lines.next(),
+            Kind::Events(events) => events.next()?,
+            Kind::Rows(rows) => rows.next()?,
+        };
+        Ok(line.map(|line| Placed { line, offset: None }))
     }
 }

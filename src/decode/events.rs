@@ -200,7 +200,7 @@ impl<R: BufRead> Events<R> {
         let event = self.window.consume(num_bytes);
         match unwrap(event, &mut self.scratch) {
             Ok(line) => Ok(line),
-            Err(error) if error.is_data() => Ok(Line::NoMessage),
+            Err(error) if error.is_data() => Ok(Line::NoMessage(event)),
             Err(error) => Err(DecodeError::CorruptJson {
                 num_events: self.num_events - 1,
                 detail: error.to_string(),

@@ -6,7 +6,7 @@ use memchr::memchr;
 
 use super::value::{ValueEnd, unwrap, value_end};
 use super::window::Window;
-use super::{DecodeError, Line};
+use super::{DecodeError, Line, Placed};
 
 /// Longest line that is read. All fields of version 11 with the longest tags take about 20 KiB; what is longer is no
 /// flow record.
@@ -31,10 +31,16 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line; `None` at the good end of the text.
-    pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, DecodeError> {
+    pub(super) fn next(&mut self) -> Result<Option<Placed<'_>>, DecodeError> {
         if self.after_value {
             self.skip_line_break()?;
         }
+        let offset = Some(self.window.offset());
+        let line = self.line()?;
+        Ok(line.map(|line| Placed { line, offset }))
+    }
+
+    fn line(&mut self) -> Result<Option<Line<'_>>, DecodeError> {
         let mut scanned = 0;
         loop {
             let unread = self.window.unread();
@@ -76,7 +82,7 @@ impl<R: BufRead> Lines<R> {
         match end {
             ValueEnd::Closed(num_bytes) | ValueEnd::Open(num_bytes) => {
                 let value = self.window.consume(num_bytes);
-                Ok(unwrap(value, &mut self.scratch).unwrap_or(Line::NoMessage))
+                Ok(unwrap(value, &mut self.scratch).unwrap_or(Line::NoMessage(value)))
             }
             ValueEnd::TooLong { num_bytes, .. } => Ok(Line::TooLong { num_bytes }),
         }
@@ -138,7 +144,7 @@ mod tests {
         let mut lines = Content::open(BufReader::with_capacity(chunk_bytes, bytes)).unwrap();
         let mut seen = Vec::new();
         while let Some(line) = lines.next().unwrap() {
-            seen.push(match line {
+            seen.push(match line.line {
                 Line::Whole(line) => Seen::Whole(line.to_vec()),
                 Line::TooLong { num_bytes } => Seen::TooLong(num_bytes),
                 other => panic!("{other:?} in a text"),
@@ -167,6 +173,34 @@ mod tests {
         assert_eq!(lines(b"a\n", 3), [whole("a")]);
         assert_eq!(lines(b"", 3), []);
         assert_eq!(lines(b"\n", 3), [whole("")]);
+    }
+
+    /// The bytes from a line's offset on begin with the line.
+    fn assert_offsets(text: &[u8], chunk_bytes: usize) -> usize {
+        let mut lines = Content::open(BufReader::with_capacity(chunk_bytes, text)).unwrap();
+        let mut num_lines = 0;
+        while let Some(Placed { line, offset }) = lines.next().unwrap() {
+            let rest = &text[usize::try_from(offset.unwrap()).unwrap()..];
+            match line {
+                Line::Whole(line) => assert!(rest.starts_with(line) || rest.starts_with(b"{\"message\":")),
+                Line::NoMessage(json) => assert!(rest.starts_with(json) && json.starts_with(b"{")),
+                Line::TooLong { num_bytes } => assert!(rest.len() as u64 >= num_bytes),
+                Line::Row { .. } => panic!("a row in a text"),
+            }
+            num_lines += 1;
+        }
+        num_lines
+    }
+
+    #[test]
+    fn a_line_is_where_its_offset_says() {
+        let long = "x".repeat(3 * MAX_LINE_BYTES);
+        let text = format!(
+            "\u{feff}a b\r\n\n{long}\nc\n{{\"message\":\"d\"}}{{\"message\":\"e\"}} \r\n{{\"other\":1}}\n{{\"message\":\nf"
+        );
+        for chunk_bytes in [3, 100, 1 << 20] {
+            assert_eq!(assert_offsets(text.as_bytes(), chunk_bytes), 9);
+        }
     }
 
     #[test]

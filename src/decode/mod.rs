@@ -16,7 +16,7 @@ use compression::Inflated;
 use lines::Lines;
 
 pub use chunks::ChunkReader;
-pub use content::{Content, Line};
+pub use content::{Content, Line, Placed};
 pub use error::DecodeError;
 pub use lines::MAX_LINE_BYTES;
 

@@ -15,6 +15,8 @@ const PEEK_BYTES: usize = 64;
 pub(super) struct Window<R> {
     inflated: Inflated<R>,
     buffer: Vec<u8>,
+    /// How many inflated bytes came before the buffer's first one.
+    num_passed: u64,
     /// Unread bytes are `buffer[start..end]`.
     start: usize,
     end: usize,
@@ -26,6 +28,7 @@ impl<R: BufRead> Window<R> {
         Self {
             inflated,
             buffer: vec![0; READ_BYTES + MAX_LINE_BYTES],
+            num_passed: 0,
             start: 0,
             end: 0,
             at_end: false,
@@ -35,6 +38,11 @@ impl<R: BufRead> Window<R> {
     /// What was read and not yet consumed.
     pub(super) fn unread(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
+    }
+
+    /// Where in the inflated bytes the unread ones begin.
+    pub(super) fn offset(&self) -> u64 {
+        self.num_passed + self.start as u64
     }
 
     /// Whether nothing follows on the unread bytes.
@@ -53,6 +61,7 @@ impl<R: BufRead> Window<R> {
     /// consume some first.
     pub(super) fn fill(&mut self) -> Result<(), DecodeError> {
         self.buffer.copy_within(self.start..self.end, 0);
+        self.num_passed += self.start as u64;
         self.end -= self.start;
         self.start = 0;
         debug_assert!(self.end < self.buffer.len());

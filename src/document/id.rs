@@ -24,6 +24,13 @@ impl ObjectHash {
     }
 }
 
+impl fmt::Display for ObjectHash {
+    /// 32 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
 /// The `_id` of a document: 20 characters of URL-safe base64, kept as the 120 bits that they stand for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DocumentId(u128);

@@ -18,6 +18,7 @@ const DERIVED_KEYS: [&str; 1] = ["tcp_flags_array"];
 /// The columns of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
+    header: String,
     dataset: Dataset,
     num_columns: usize,
     /// For every field its column; [`NO_COLUMN`] where the object does not have it.
@@ -119,8 +120,7 @@ impl Format {
         let mut format = Self::empty();
         let mut unknown: Vec<&[u8]> = Vec::new();
         for name in columns(header) {
-            let column = format.num_columns;
-            format.num_columns += 1;
+            let column = format.add_column(name);
             let repeated = match Field::by_name(name) {
                 Some(field) => !format.bind(field, column),
                 None => {
@@ -176,12 +176,23 @@ impl Format {
 
     fn empty() -> Self {
         Self {
+            header: String::new(),
             dataset: Dataset::Vpc,
             num_columns: 0,
             positions: [NO_COLUMN; NUM_FIELDS],
             parsed: Vec::new(),
             raw: Vec::new(),
         }
+    }
+
+    /// Adds a column of this name, which is bound to nothing yet.
+    fn add_column(&mut self, name: &[u8]) -> usize {
+        if self.num_columns > 0 {
+            self.header.push(' ');
+        }
+        self.header.push_str(&String::from_utf8_lossy(name));
+        self.num_columns += 1;
+        self.num_columns - 1
     }
 
     /// Takes `field` for this column; false if another column has it already.
@@ -212,6 +223,11 @@ impl Format {
             self.raw.push(RawColumn::new(column, key, Some(field)));
         }
         true
+    }
+
+    /// The names of the columns, as a header line: [`Format::parse`] makes the same format of it.
+    pub fn header(&self) -> &str {
+        &self.header
     }
 
     /// Which kind of flow log it is: one field that only Transit Gateways have decides.
@@ -245,8 +261,8 @@ impl Default for Format {
     fn default() -> Self {
         let mut format = Self::empty();
         for spec in &FIELDS[..NUM_DEFAULT_FIELDS] {
-            format.bind(spec.field, format.num_columns);
-            format.num_columns += 1;
+            let column = format.add_column(spec.name.as_bytes());
+            format.bind(spec.field, column);
         }
         format
     }
@@ -288,6 +304,7 @@ mod tests {
     fn any_order_and_unknown_columns_are_taken() {
         let format = Format::parse(b"end  new-field-2\tsrcaddr").unwrap();
         assert_eq!(format.num_columns(), 3);
+        assert_eq!(format.header(), "end new-field-2 srcaddr");
         assert_eq!(
             (format.position(Field::End), format.position(Field::Srcaddr)),
             (0, 2)

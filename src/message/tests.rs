@@ -8,6 +8,8 @@ use super::*;
 use crate::bulk::memory::{Fault, MemorySink};
 use crate::config::ShipSettings;
 use crate::object::memory::MemoryStore;
+use crate::quarantine::Place;
+use crate::quarantine::memory::MemoryQuarantine;
 use crate::queue::memory::{Fault as QueueFault, MemoryQueue};
 
 const LINES: &str = "srcaddr dstaddr end\n10.0.0.1 10.0.0.2 1418530070\n10.0.0.1 10.0.0.3 1418530071\n";
@@ -15,22 +17,30 @@ const LINES: &str = "srcaddr dstaddr end\n10.0.0.1 10.0.0.2 1418530070\n10.0.0.1
 struct World {
     store: MemoryStore,
     sink: MemorySink,
-    processor: Processor<MemoryStore, MemorySink, MemoryQueue>,
+    quarantine: MemoryQuarantine,
+    processor: Processor<MemoryStore, MemorySink, MemoryQuarantine, MemoryQueue>,
 }
 
 impl World {
     fn new() -> Self {
+        Self::with(ShipSettings::default())
+    }
+
+    fn with(settings: ShipSettings) -> Self {
         let (store, sink) = (MemoryStore::default(), MemorySink::default());
+        let quarantine = MemoryQuarantine::default();
         let shipper = Shipper::new(
             store.clone(),
             sink.clone(),
-            ShipSettings::default(),
+            quarantine.clone(),
+            settings,
             Arc::default(),
         );
         let processor = Processor::new(shipper, MemoryQueue::new("dlq"), 5);
         Self {
             store,
             sink,
+            quarantine,
             processor,
         }
     }
@@ -102,6 +112,43 @@ async fn what_is_accounted_for_or_dead_lettered_is_acknowledged() {
         expected.map(|(reason, key)| (reason.to_owned(), key.to_owned()))
     );
     assert_eq!(world.sink.num_documents(), 4);
+}
+
+fn keeping() -> World {
+    let mut settings = ShipSettings::default();
+    settings.quarantine.place = Place::parse_uri("s3://logs/quarantine");
+    World::with(settings)
+}
+
+#[tokio::test]
+async fn what_is_in_quarantine_is_acknowledged_and_what_is_not_comes_back() {
+    let world = keeping();
+    world.store.put("bad", format!("{LINES}x\n"));
+    world.quarantine.refuse(true);
+    let report = world.process(&[message("m1", 1, &["bad"])]).await;
+    assert_eq!((report.failed_ids.len(), report.counts.quarantined), (1, 0));
+    world.quarantine.refuse(false);
+    let report = world.process(&[message("m1", 2, &["bad"])]).await;
+    assert_eq!((report.failed_ids.len(), report.counts.quarantined), (0, 1));
+    assert_eq!(world.letters(), []);
+    assert_eq!(world.quarantine.files().len(), 1);
+
+    world.quarantine.refuse(true);
+    world.process(&[message("m1", 5, &["bad"])]).await;
+    let expected = ("quarantine.unavailable".to_owned(), "bad".to_owned());
+    assert_eq!(world.letters(), [expected], "the last receive");
+}
+
+/// Or a bucket that announces all its objects would ship them in a circle.
+#[tokio::test]
+async fn quarantine_files_are_not_shipped() {
+    let world = keeping();
+    world.store.put("quarantine/vpc/x.ndjson.gz", "{\"line\":1}\n");
+    let report = world
+        .process(&[message("m1", 1, &["quarantine/vpc/x.ndjson.gz"])])
+        .await;
+    assert_eq!((report.failed_ids.len(), report.num_ignored), (0, 1));
+    assert_eq!((world.quarantine.files(), world.letters()), (vec![], vec![]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::{ObjectBody, ObjectRef, ObjectStore, OpenObject, StoreError};
+use super::{ObjectBody, ObjectInfo, ObjectRef, ObjectStore, OpenObject, StoreError};
 
 /// What a stored object does when it is read.
 #[derive(Clone, Debug)]
@@ -67,7 +67,10 @@ impl ObjectStore for MemoryStore {
             });
         };
         Ok(OpenObject {
-            last_modified: Some(1_418_530_000),
+            info: ObjectInfo {
+                last_modified: Some(1_418_530_000),
+                ..ObjectInfo::default()
+            },
             body: MemoryBody {
                 object: object.clone(),
                 content,

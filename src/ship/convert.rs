@@ -5,12 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bulk::Segment;
 use crate::config::ShipSettings;
-use crate::decode::{Content, DecodeError, Line, MAX_LINE_BYTES};
+use crate::decode::{Content, DecodeError, Line, MAX_LINE_BYTES, Placed};
 use crate::document::{DocumentId, DocumentWriter, IndexNames, ObjectHash};
 use crate::enrich::Enrichment;
 use crate::flow::{Columns, Dataset, Field, Format, FormatError, LineError, LogStatus, Row, is_header};
 use crate::object::ObjectRef;
 use crate::outcome::{Failure, Reason};
+use crate::quarantine::Origin;
+
+mod formats;
+
+pub use formats::Formats;
 
 /// A segment is handed on at this size: small enough that little waits in it, large enough that handing on costs
 /// nothing.
@@ -46,6 +51,8 @@ pub struct ConvertSettings {
     pub format: Option<Format>,
     /// What documents are enriched with.
     pub enrichment: Arc<Enrichment>,
+    /// Whether refused lines are kept aside: then documents travel with their lines.
+    pub keep_lines: bool,
 }
 
 impl ConvertSettings {
@@ -56,6 +63,7 @@ impl ConvertSettings {
             keep_no_data: settings.keep_no_data,
             enrichment,
             format: settings.format.clone(),
+            keep_lines: settings.quarantine.place.is_some(),
         }
     }
 }
@@ -71,6 +79,8 @@ pub struct ReadSummary {
     pub malformed: u64,
     /// The first of them: line number from 1, and why.
     pub first_malformed: Option<(u64, LineError)>,
+    /// What the lines that are kept aside refer to; nothing where none are.
+    pub formats: Formats,
     /// Why the object was not read to its end.
     pub failure: Option<Failure>,
 }
@@ -81,11 +91,12 @@ pub struct Closed;
 
 /// Who takes what is made of an object.
 pub trait Taker {
-    /// The next documents, in order. Their items carry the line number as their token.
+    /// The next documents, in order. Their items carry the line number as their token, and their line's [`Origin`]
+    /// where lines are kept aside.
     fn segment(&mut self, segment: Segment) -> Result<(), Closed>;
 
-    /// A line that cannot be read. `line_number` counts from 1, header and blank lines included.
-    fn malformed(&mut self, line_number: u64, error: &LineError);
+    /// A line that cannot be read.
+    fn malformed(&mut self, origin: &Origin<'_>, error: &LineError);
 }
 
 /// Converts objects. One per process: what a conversion learned of values that repeat serves the next one.
@@ -105,6 +116,11 @@ impl Converter {
         }
     }
 
+    /// Whether refused lines are kept aside.
+    pub fn keeps_lines(&self) -> bool {
+        self.settings.keep_lines
+    }
+
     /// Reads an object to its end, or to what stops it.
     pub fn convert(
         &self,
@@ -121,6 +137,8 @@ impl Converter {
             tools: &mut tools,
             format: None,
             line_number: 0,
+            offset: None,
+            format_number: None,
             segment: Segment::new(producer, 0),
             taker,
             summary: ReadSummary::default(),
@@ -174,6 +192,10 @@ struct Reading<'a, T> {
     format: Option<Box<Format>>,
     /// Of the present line, from 1; header and blank lines count.
     line_number: u64,
+    /// Of the present line.
+    offset: Option<u64>,
+    /// Of `format`, where lines are kept aside.
+    format_number: Option<u32>,
     segment: Segment,
     taker: &'a mut T,
     summary: ReadSummary,
@@ -208,11 +230,12 @@ impl<T: Taker> Reading<'_, T> {
     fn read(&mut self, reader: impl BufRead) -> Result<(), Stop> {
         let mut content = Content::open(reader).map_err(Stop::Decode)?;
         if let Some(names) = content.names() {
-            self.format = Some(Box::new(Format::from_names(names).map_err(Stop::Format)?));
+            self.bind(Format::from_names(names).map_err(Stop::Format)?);
         }
         loop {
             match content.next() {
-                Ok(Some(line)) => {
+                Ok(Some(Placed { line, offset })) => {
+                    self.offset = offset;
                     if let Err(stop) = self.line(line) {
                         // A header that cannot be used in the middle: the lines before it are good.
                         self.hand_on(0)?;
@@ -236,11 +259,11 @@ impl<T: Taker> Reading<'_, T> {
             Line::Row { line, spans } => return self.row(line, spans),
             Line::TooLong { num_bytes } => {
                 let max_bytes = MAX_LINE_BYTES;
-                self.not_read(LineError::TooLong { num_bytes, max_bytes });
+                self.not_read(line, LineError::TooLong { num_bytes, max_bytes });
                 return Ok(());
             }
-            Line::NoMessage => {
-                self.not_read(LineError::NoMessage);
+            Line::NoMessage(_) => {
+                self.not_read(line, LineError::NoMessage);
                 return Ok(());
             }
         };
@@ -249,16 +272,14 @@ impl<T: Taker> Reading<'_, T> {
         }
         // Concatenated objects have a header in their middle: it switches the format.
         if is_header(line) {
-            self.format = Some(Box::new(Format::parse(line).map_err(Stop::Format)?));
+            self.bind(Format::parse(line).map_err(Stop::Format)?);
             return Ok(());
         }
-        let format = match self.format.take() {
-            Some(format) => format,
-            None => {
-                let configured = self.settings.format.as_ref();
-                Box::new(Format::without_header(line, configured).map_err(Stop::Format)?)
-            }
-        };
+        if self.format.is_none() {
+            let configured = self.settings.format.as_ref();
+            self.bind(Format::without_header(line, configured).map_err(Stop::Format)?);
+        }
+        let format = self.format.take().expect("it was just bound");
         self.record(&format, line, None);
         self.format = Some(format);
         self.hand_on_if_full()
@@ -270,6 +291,13 @@ impl<T: Taker> Reading<'_, T> {
         self.record(&format, line, Some(spans));
         self.format = Some(format);
         self.hand_on_if_full()
+    }
+
+    fn bind(&mut self, format: Format) {
+        if self.settings.keep_lines {
+            self.format_number = self.summary.formats.number(&format);
+        }
+        self.format = Some(Box::new(format));
     }
 
     fn hand_on_if_full(&mut self) -> Result<(), Stop> {
@@ -290,30 +318,46 @@ impl<T: Taker> Reading<'_, T> {
         };
         let row = match parsed {
             Ok(row) => row,
-            Err(error) => return self.malformed(error),
+            Err(error) => return self.malformed(as_read(line, spans), error),
         };
         if row.status() == LogStatus::NoData && !self.settings.keep_no_data {
             self.summary.no_data += 1;
             return;
         }
         let Some(timestamp) = timestamp(&row, self.source) else {
-            return self.malformed(LineError::NoTime);
+            return self.malformed(as_read(line, spans), LineError::NoTime);
         };
         let id = DocumentId::new(self.source.hash, timestamp, ordinal, line, &mut tools.scratch);
         let index = tools.names[format.dataset() as usize].at(timestamp);
         let document = tools.writer.write(&row, timestamp);
         self.segment
             .push(index, &id.to_text(), self.line_number, document);
+        if self.settings.keep_lines {
+            let origin = self.origin(as_read(line, spans));
+            self.segment.attach(|attached| origin.write(attached));
+        }
     }
 
-    fn not_read(&mut self, error: LineError) {
+    /// Of the present line, which is counted already.
+    fn origin<'l>(&self, line: Line<'l>) -> Origin<'l> {
+        Origin {
+            line_number: self.line_number,
+            offset: self.offset,
+            ordinal: self.summary.lines - 1,
+            format: self.format_number,
+            line,
+        }
+    }
+
+    fn not_read(&mut self, line: Line<'_>, error: LineError) {
         self.summary.lines += 1;
-        self.malformed(error);
+        self.malformed(line, error);
     }
 
-    fn malformed(&mut self, error: LineError) {
+    fn malformed(&mut self, line: Line<'_>, error: LineError) {
         self.summary.malformed += 1;
-        self.taker.malformed(self.line_number, &error);
+        let origin = self.origin(line);
+        self.taker.malformed(&origin, &error);
         if self.summary.first_malformed.is_none() {
             self.summary.first_malformed = Some((self.line_number, error));
         }
@@ -327,6 +371,13 @@ impl<T: Taker> Reading<'_, T> {
             return Ok(());
         }
         self.taker.segment(segment).map_err(|Closed| Stop::Closed)
+    }
+}
+
+fn as_read<'a>(line: &'a [u8], spans: Option<&'a [(usize, usize)]>) -> Line<'a> {
+    match spans {
+        None => Line::Whole(line),
+        Some(spans) => Line::Row { line, spans },
     }
 }
 

@@ -3,39 +3,38 @@
 //! ```text
 //!  store ──chunks──► blocking thread: inflate, split, parse, write ──segments──► packer ──bodies──► courier
 //!  (one task an object, at most `objects_in_flight`)                            (at most `bulk_in_flight`)
+//!                                   └──────────refused lines──────────► quarantine ◄──refused documents──┘
 //! ```
 //!
 //! Every arrow is bounded, so memory does not depend on the size or the number of objects: what is held is a few
-//! chunks and one segment an object in flight, and the bodies in flight.
+//! chunks and one segment an object in flight, the bodies in flight, and of each object its refused lines, compressed.
 
+mod aside;
 pub mod convert;
 mod progress;
+mod reader;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::bulk::delivery::{BodyReport, Courier};
 use crate::bulk::{Body, BulkSink, Packer, Segment};
 use crate::config::ShipSettings;
 use crate::deadline::Deadline;
-use crate::decode::ChunkReader;
 use crate::enrich::Enrichment;
-use crate::flow::LineError;
-use crate::object::{ObjectBody, ObjectRef, ObjectStore};
+use crate::object::{ObjectRef, ObjectStore};
 use crate::outcome::{Failure, Reason};
-use convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Taker};
+use crate::quarantine::{Quarantine, QuarantineError};
+use convert::{ConvertSettings, Converter};
 use progress::Progress;
+use reader::{ObjectRead, ObjectReader};
 
 pub use progress::{ObjectReport, ShipReport};
-
-/// Chunks read ahead of the inflater: enough that the network and the CPU overlap.
-const CHUNKS_AHEAD: usize = 4;
 
 /// Segments waiting for the packer.
 const SEGMENTS_AHEAD: usize = 2;
@@ -43,25 +42,43 @@ const SEGMENTS_AHEAD: usize = 2;
 /// How long documents wait for company in a body that is not full.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// Longest wait for a quarantine file to be written, the SDK's own attempts included.
+const QUARANTINE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Ships objects. One per process: the body limit that the server has taught is kept between invocations.
 #[derive(Debug)]
-pub struct Shipper<S, B> {
+pub struct Shipper<S, B, K> {
     store: Arc<S>,
     courier: Arc<Courier<B>>,
+    quarantine: Arc<K>,
     converter: Arc<Converter>,
     settings: ShipSettings,
 }
 
-impl<S: ObjectStore, B: BulkSink> Shipper<S, B> {
-    /// Reads from `store`, delivers to `sink` documents that are enriched so.
-    pub fn new(store: S, sink: B, settings: ShipSettings, enrichment: Arc<Enrichment>) -> Self {
+impl<S: ObjectStore, B: BulkSink, K: Quarantine> Shipper<S, B, K> {
+    /// Reads from `store`, delivers to `sink` documents that are enriched so, keeps what is refused in `quarantine` if
+    /// the settings name a place there.
+    pub fn new(
+        store: S,
+        sink: B,
+        quarantine: K,
+        settings: ShipSettings,
+        enrichment: Arc<Enrichment>,
+    ) -> Self {
         let courier = Courier::new(sink, settings.bulk_max_bytes, settings.bulk_timeout);
         Self {
             store: Arc::new(store),
             courier: Arc::new(courier),
+            quarantine: Arc::new(quarantine),
             converter: Arc::new(Converter::new(ConvertSettings::new(&settings, enrichment))),
             settings,
         }
+    }
+
+    /// Whether this object is a quarantine file, which is never shipped: each would make another one.
+    pub fn is_quarantine(&self, object: &ObjectRef) -> bool {
+        let place = &self.settings.quarantine.place;
+        place.as_ref().is_some_and(|place| place.holds(object))
     }
 
     /// Ships these objects, several at a time, and reports on each, in order.
@@ -71,14 +88,16 @@ impl<S: ObjectStore, B: BulkSink> Shipper<S, B> {
 }
 
 /// One run over some objects.
-struct Pass<'a, S, B> {
-    shipper: &'a Shipper<S, B>,
+struct Pass<'a, S, B, K> {
+    shipper: &'a Shipper<S, B, K>,
     deadline: Deadline,
-    readers: JoinSet<(usize, ReadSummary)>,
+    readers: JoinSet<(usize, ObjectRead)>,
     /// Which object a reader task is for: a task that panics cannot tell.
     reader_ids: Vec<Id>,
     segments: mpsc::Receiver<Segment>,
     deliveries: JoinSet<BodyReport>,
+    /// Quarantine files on their way.
+    writes: JoinSet<(usize, Result<(), Failure>)>,
     packer: Packer,
     /// Since when the packer's documents wait for company; waiting for a body to be delivered first does not count.
     packed_since: Option<Instant>,
@@ -88,8 +107,8 @@ struct Pass<'a, S, B> {
     report: ShipReport,
 }
 
-impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
-    fn start(shipper: &'a Shipper<S, B>, objects: Vec<ObjectRef>, deadline: Deadline) -> Self {
+impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
+    fn start(shipper: &'a Shipper<S, B, K>, objects: Vec<ObjectRef>, deadline: Deadline) -> Self {
         let (sender, segments) = mpsc::channel(SEGMENTS_AHEAD);
         let permits = Arc::new(Semaphore::new(shipper.settings.objects_in_flight));
         let stop: Arc<Vec<AtomicBool>> = Arc::new(objects.iter().map(|_| AtomicBool::new(false)).collect());
@@ -121,9 +140,13 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
             reader_ids,
             segments,
             deliveries: JoinSet::new(),
+            writes: JoinSet::new(),
             packer: Packer::new(shipper.settings.bulk_max_bytes),
             packed_since: None,
-            progress: objects.into_iter().map(Progress::new).collect(),
+            progress: objects
+                .into_iter()
+                .map(|object| Progress::new(object, &shipper.settings.quarantine))
+                .collect(),
             stop,
             report: ShipReport::default(),
         }
@@ -131,7 +154,7 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
 
     async fn run(mut self) -> ShipReport {
         let mut open = true;
-        while open || !self.readers.is_empty() || !self.deliveries.is_empty() {
+        while open || !self.readers.is_empty() || !self.deliveries.is_empty() || !self.writes.is_empty() {
             let may_deliver = self.deliveries.len() < self.shipper.settings.bulk_in_flight;
             let linger_until = self
                 .packed_since
@@ -146,6 +169,7 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
                 },
                 Some(read) = self.readers.join_next_with_id() => self.note_read(read),
                 Some(delivered) = self.deliveries.join_next() => self.note_delivered(delivered),
+                Some(written) = self.writes.join_next() => self.note_written(written),
                 () = sleep_until(linger_until), if self.packed_since.is_some() && may_deliver => self.flush(),
                 () = sleep_until(self.deadline.stop_at()) => {
                     self.wind_up().await;
@@ -179,9 +203,12 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
             .spawn(async move { courier.deliver(body, deadline).await });
     }
 
-    fn note_read(&mut self, read: Result<(Id, (usize, ReadSummary)), JoinError>) {
+    fn note_read(&mut self, read: Result<(Id, (usize, ObjectRead)), JoinError>) {
         match read {
-            Ok((_, (number, summary))) => self.progress[number].note_read(summary),
+            Ok((_, (number, read))) => {
+                self.progress[number].note_read(read);
+                self.set_aside(number);
+            }
             Err(error) => {
                 let number = self.reader_ids.iter().position(|id| *id == error.id());
                 let number = number.expect("every reader's id was noted");
@@ -205,6 +232,7 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
                         self.stop[number].store(true, Ordering::Relaxed);
                     }
                     self.progress[number].note_verdicts(verdicts);
+                    self.set_aside(number);
                 }
             }
             // Whose documents they were is lost with the body; the objects' sums no longer add up, which fails them.
@@ -214,12 +242,46 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
         }
     }
 
-    /// The time is up: nothing new starts; requests that are out may still be answered.
+    /// Writes the refused lines of an object that has all its outcomes.
+    fn set_aside(&mut self, number: usize) {
+        let settings = &self.shipper.settings.quarantine;
+        let Some((file, bytes)) = self.progress[number].quarantine_file(settings) else {
+            return;
+        };
+        let quarantine = Arc::clone(&self.shipper.quarantine);
+        let limit = self.deadline.request_timeout(QUARANTINE_TIMEOUT);
+        self.writes.spawn(async move {
+            let written = match timeout(limit, quarantine.put(&file, bytes)).await {
+                Ok(written) => written,
+                Err(_elapsed) => Err(QuarantineError {
+                    object: file,
+                    detail: "no answer in time".to_owned(),
+                }),
+            };
+            (number, written.map_err(|error| error.failure()))
+        });
+    }
+
+    fn note_written(&mut self, written: Result<(usize, Result<(), Failure>), JoinError>) {
+        match written {
+            Ok((number, written)) => self.progress[number].note_quarantine(written),
+            // Whose lines they were is lost with the task; an object whose file was not confirmed comes back.
+            Err(error) => {
+                tracing::error!(error = %panicked("writing a quarantine file", error), "a quarantine file was lost");
+            }
+        }
+    }
+
+    /// The time is up: nothing new starts; requests that are out may still be answered, and objects that have all their
+    /// outcomes thereby may keep aside what was refused.
     async fn wind_up(&mut self) {
         self.readers.abort_all();
         self.segments.close();
         while let Some(delivered) = self.deliveries.join_next().await {
             self.note_delivered(delivered);
+        }
+        while let Some(written) = self.writes.join_next().await {
+            self.note_written(written);
         }
         let failure = Failure::new(
             Reason::DeadlineExceeded,
@@ -241,96 +303,6 @@ fn panicked(doing: &str, error: JoinError) -> Failure {
         Err(error) => error.to_string(),
     };
     Failure::new(Reason::InternalError, format!("{doing}: {message}"))
-}
-
-/// Reads one object: its chunks here, its lines on a blocking thread.
-struct ObjectReader<S> {
-    number: usize,
-    object: ObjectRef,
-    store: Arc<S>,
-    converter: Arc<Converter>,
-    segments: mpsc::Sender<Segment>,
-    stop: Arc<Vec<AtomicBool>>,
-}
-
-impl<S: ObjectStore> ObjectReader<S> {
-    async fn read(self) -> ReadSummary {
-        let opened = match self.store.open(&self.object).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                return ReadSummary {
-                    failure: Some(error.failure()),
-                    ..ReadSummary::default()
-                };
-            }
-        };
-        let source = Source::new(&self.object, opened.last_modified);
-        let (chunks, reader) = mpsc::channel(CHUNKS_AHEAD);
-        let Self {
-            number,
-            converter,
-            segments,
-            stop,
-            ..
-        } = self;
-        let work = tokio::task::spawn_blocking(move || {
-            let mut taker = SegmentSender {
-                number,
-                segments,
-                stop,
-            };
-            converter.convert(ChunkReader::new(reader), number, &source, &mut taker)
-        });
-        feed(opened.body, chunks).await;
-        match work.await {
-            Ok(summary) => summary,
-            Err(error) => {
-                let failure = panicked("converting the object", error);
-                ReadSummary {
-                    failure: Some(failure),
-                    ..ReadSummary::default()
-                }
-            }
-        }
-    }
-}
-
-/// Hands the segments of one object to the packer, until the object has failed.
-struct SegmentSender {
-    number: usize,
-    segments: mpsc::Sender<Segment>,
-    stop: Arc<Vec<AtomicBool>>,
-}
-
-impl Taker for SegmentSender {
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
-        if self.stop[self.number].load(Ordering::Relaxed) {
-            return Err(Closed);
-        }
-        self.segments
-            .blocking_send(segment)
-            .map_err(|_receiver_is_gone| Closed)
-    }
-
-    /// The summary counts them and keeps the first.
-    fn malformed(&mut self, _line_number: u64, _error: &LineError) {}
-}
-
-/// Passes the chunks on until the end, an error, or until nobody wants them any more. An empty chunk says that the
-/// object is whole.
-async fn feed(mut body: impl ObjectBody, chunks: mpsc::Sender<Result<Bytes, crate::object::StoreError>>) {
-    loop {
-        let chunk = match body.next_chunk().await {
-            Ok(Some(chunk)) if chunk.is_empty() => continue,
-            Ok(Some(chunk)) => Ok(chunk),
-            Ok(None) => Ok(Bytes::new()),
-            Err(error) => Err(error),
-        };
-        let is_last = !matches!(&chunk, Ok(chunk) if !chunk.is_empty());
-        if chunks.send(chunk).await.is_err() || is_last {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
+use super::aside::Aside;
 use super::convert::ReadSummary;
-use crate::bulk::Verdicts;
+use super::reader::ObjectRead;
 use crate::bulk::delivery::BodyReport;
+use crate::bulk::{Refusal, Verdicts};
+use crate::config::QuarantineSettings;
 use crate::object::ObjectRef;
 use crate::outcome::{Counts, Disposition, Failure, Reason};
 
@@ -15,8 +20,10 @@ pub struct ObjectReport {
     pub object: ObjectRef,
     /// What became of its lines.
     pub counts: Counts,
-    /// Why it is not complete; `None`: every line is accounted for and none was refused.
+    /// Why it is not complete; `None`: every line is accounted for, and those that were refused are in quarantine.
     pub failure: Option<Failure>,
+    /// The file in which those are.
+    pub quarantine: Option<ObjectRef>,
     /// From the start of the pass to the object's last verdict.
     pub elapsed: Duration,
 }
@@ -58,26 +65,41 @@ pub(super) struct Progress {
     started: Instant,
     last_news: Instant,
     read: Option<ReadSummary>,
-    verdicts: Verdicts,
+    verdicts: Sum,
+    failure: Option<Failure>,
+    aside: Aside,
+}
+
+/// The verdicts of all documents of an object.
+#[derive(Debug, Default)]
+struct Sum {
+    delivered: u64,
+    duplicate: u64,
+    refused: u64,
+    /// The first refused one by line, whatever the order of the bodies.
+    first_refused: Option<(u64, Refusal)>,
+    failed: u64,
     failure: Option<Failure>,
 }
 
 impl Progress {
-    pub(super) fn new(object: ObjectRef) -> Self {
+    pub(super) fn new(object: ObjectRef, quarantine: &QuarantineSettings) -> Self {
         let now = Instant::now();
         Self {
             object,
             started: now,
             last_news: now,
             read: None,
-            verdicts: Verdicts::default(),
+            verdicts: Sum::default(),
             failure: None,
+            aside: Aside::new(quarantine),
         }
     }
 
-    pub(super) fn note_read(&mut self, summary: ReadSummary) {
+    pub(super) fn note_read(&mut self, read: ObjectRead) {
         self.last_news = Instant::now();
-        self.read = Some(summary);
+        self.read = Some(read.summary);
+        self.aside.note_read(read.info, read.malformed);
     }
 
     pub(super) fn note_verdicts(&mut self, verdicts: Verdicts) {
@@ -85,7 +107,17 @@ impl Progress {
         let sum = &mut self.verdicts;
         sum.delivered += verdicts.delivered;
         sum.duplicate += verdicts.duplicate;
-        sum.refused.extend(verdicts.refused);
+        for item in verdicts.refused {
+            self.aside.note_refused(&item);
+            sum.refused += 1;
+            if sum
+                .first_refused
+                .as_ref()
+                .is_none_or(|(first, _)| item.token < *first)
+            {
+                sum.first_refused = Some((item.token, item.refusal));
+            }
+        }
         sum.failed += verdicts.failed;
         if sum.failure.is_none() {
             sum.failure = verdicts.failure;
@@ -107,19 +139,42 @@ impl Progress {
         }
     }
 
+    /// The file of the object's refused lines, once: as soon as all of its lines have an outcome and nothing else is
+    /// wrong with it.
+    pub(super) fn quarantine_file(&mut self, settings: &QuarantineSettings) -> Option<(ObjectRef, Bytes)> {
+        let read = self.read.as_ref()?;
+        let failures = [&read.failure, &self.verdicts.failure, &self.failure];
+        let counts = self.counts(read);
+        if failures.into_iter().any(Option::is_some) || counts.accounted() != counts.lines {
+            return None;
+        }
+        self.aside.close(&self.object, &counts, &read.formats, settings)
+    }
+
+    /// What became of that file.
+    pub(super) fn note_quarantine(&mut self, written: Result<(), Failure>) {
+        self.last_news = Instant::now();
+        self.aside.note_written(written);
+    }
+
     fn counts(&self, read: &ReadSummary) -> Counts {
-        let Verdicts {
-            delivered, duplicate, ..
+        let Sum {
+            delivered,
+            duplicate,
+            refused,
+            failed,
+            ..
         } = self.verdicts;
-        let refused = self.verdicts.refused.len() as u64;
-        // A reader that was cut off cannot tell; what was sent was read.
-        let num_sent = delivered + duplicate + refused + self.verdicts.failed;
+        let bad = read.malformed + refused;
+        let is_kept = matches!(self.aside, Aside::Kept(_));
         Counts {
-            lines: read.lines.max(num_sent),
+            // A reader that was cut off cannot tell; what was sent was read.
+            lines: read.lines.max(delivered + duplicate + refused + failed),
             indexed: delivered,
             duplicate,
             no_data: read.no_data,
-            refused: read.malformed + refused,
+            quarantined: if is_kept { bad } else { 0 },
+            refused: if is_kept { 0 } else { bad },
         }
     }
 
@@ -131,6 +186,10 @@ impl Progress {
             object: self.object,
             counts,
             failure,
+            quarantine: match self.aside {
+                Aside::Kept(file) => Some(file),
+                _ => None,
+            },
             elapsed: self.last_news - self.started,
         }
     }
@@ -152,13 +211,28 @@ impl Progress {
             let detail = format!("{} of {} lines have an outcome", counts.accounted(), counts.lines);
             return Some(Failure::new(Reason::InternalError, detail));
         }
-        self.malformed_lines(read)
-            .or_else(|| self.refused_documents(read))
+        if counts.refused == 0 {
+            return None;
+        }
+        let bad = self
+            .malformed_lines(read)
+            .or_else(|| self.refused_documents(read))?;
+        Some(match &self.aside {
+            Aside::Failed(failure) if failure.reason == Reason::ObjectMostlyMalformed => {
+                Failure::new(failure.reason, format!("{}: {}", failure.detail, bad.detail))
+            }
+            Aside::Failed(failure) => failure.clone(),
+            Aside::Writing(file) => {
+                let detail = format!("{file} was not written: the writing ended without an answer");
+                Failure::new(Reason::QuarantineUnavailable, detail)
+            }
+            Aside::Nowhere | Aside::Gathering(_) | Aside::Kept(_) => bad,
+        })
     }
 
     fn malformed_lines(&self, read: &ReadSummary) -> Option<Failure> {
         let (line_number, error) = read.first_malformed.as_ref()?;
-        let also = match self.verdicts.refused.len() {
+        let also = match self.verdicts.refused {
             0 => String::new(),
             refused => format!("; Elasticsearch refused {refused} more"),
         };
@@ -170,18 +244,10 @@ impl Progress {
     }
 
     fn refused_documents(&self, read: &ReadSummary) -> Option<Failure> {
-        // The first by line, whatever the order of the bodies.
-        let first = self.verdicts.refused.iter().min_by_key(|refused| refused.token)?;
-        let refusal = &first.refusal;
-        let detail = format!(
-            "{} of {} lines: line {}: {} {}: {}",
-            self.verdicts.refused.len(),
-            read.lines,
-            first.token,
-            refusal.status,
-            refusal.kind,
-            refusal.reason
-        );
+        let (line_number, refusal) = self.verdicts.first_refused.as_ref()?;
+        let Refusal { status, kind, reason } = refusal;
+        let (refused, lines) = (self.verdicts.refused, read.lines);
+        let detail = format!("{refused} of {lines} lines: line {line_number}: {status} {kind}: {reason}");
         Some(Failure::new(Reason::BulkRejected, detail))
     }
 }

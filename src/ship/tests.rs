@@ -9,7 +9,10 @@ use flate2::write::GzEncoder;
 use super::*;
 use crate::bulk::memory::{Fault, MemorySink};
 use crate::object::memory::MemoryStore;
-use crate::outcome::Counts;
+use crate::outcome::{Counts, Disposition};
+use crate::quarantine::memory::MemoryQuarantine;
+
+mod quarantine;
 
 const HEADER: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
 
@@ -43,18 +46,35 @@ fn gzip(text: &str) -> Vec<u8> {
 struct World {
     store: MemoryStore,
     sink: MemorySink,
-    shipper: Shipper<MemoryStore, MemorySink>,
+    quarantine: MemoryQuarantine,
+    shipper: Shipper<MemoryStore, MemorySink, MemoryQuarantine>,
 }
 
 impl World {
     fn new() -> Self {
+        Self::with(ShipSettings::default())
+    }
+
+    fn with(settings: ShipSettings) -> Self {
         let (store, sink) = (MemoryStore::default(), MemorySink::default());
+        let quarantine = MemoryQuarantine::default();
         let settings = ShipSettings {
             bulk_max_bytes: 1 << 20,
-            ..ShipSettings::default()
+            ..settings
         };
-        let shipper = Shipper::new(store.clone(), sink.clone(), settings, Arc::default());
-        Self { store, sink, shipper }
+        let shipper = Shipper::new(
+            store.clone(),
+            sink.clone(),
+            quarantine.clone(),
+            settings,
+            Arc::default(),
+        );
+        Self {
+            store,
+            sink,
+            quarantine,
+            shipper,
+        }
     }
 
     async fn ship(&self, objects: &[ObjectRef]) -> ShipReport {
@@ -199,7 +219,7 @@ async fn a_missing_a_broken_and_a_panicking_object_leave_the_others_alone() {
 }
 
 #[tokio::test]
-async fn bad_lines_and_refused_documents_fail_the_object_after_all_good_lines() {
+async fn without_a_quarantine_bad_lines_and_refused_documents_fail_the_object_after_all_good_lines() {
     let world = World::new();
     let bad_line = world.store.put("bad-line", format!("{}2 bad\n", text(0, 10)));
     let bad_document = world.store.put("bad-document", text(1000, 10));

@@ -34,6 +34,7 @@ use std::path::Path;
 use flowship::bulk::{Body, Packer, Segment};
 use flowship::config::Environment;
 use flowship::flow::LineError;
+use flowship::quarantine::Origin;
 use flowship::ship::convert::{Closed, Converter, Taker};
 
 use measure::{Step, Table, cpu_seconds, wall_seconds};
@@ -207,5 +208,5 @@ impl Taker for Compressing {
         Ok(())
     }
 
-    fn malformed(&mut self, _line_number: u64, _error: &LineError) {}
+    fn malformed(&mut self, _origin: &Origin<'_>, _error: &LineError) {}
 }

@@ -31,6 +31,7 @@ use flowship::decode::{Content, Line};
 use flowship::document::{DocumentId, DocumentWriter, ObjectHash};
 use flowship::enrich::{CommunityIds, Enrichment};
 use flowship::flow::{Columns, Field, Format, LineError};
+use flowship::quarantine::Origin;
 use flowship::ship::convert::{Closed, Converter, Taker};
 
 use objects::Fields;
@@ -82,7 +83,7 @@ fn of_bytes(group: &mut Group<'_>, object: &[u8]) {
         bencher.iter(|| {
             let mut content = Content::open(object).expect("the object is whole");
             while let Some(line) = content.next().expect("the object is whole") {
-                black_box(matches!(line, Line::Whole(_)));
+                black_box(matches!(line.line, Line::Whole(_)));
             }
         });
     });
@@ -184,7 +185,7 @@ impl Taker for Packing {
         Ok(())
     }
 
-    fn malformed(&mut self, line_number: u64, error: &LineError) {
-        panic!("line {line_number}: {error}");
+    fn malformed(&mut self, origin: &Origin<'_>, error: &LineError) {
+        panic!("{origin:?}: {error}");
     }
 }

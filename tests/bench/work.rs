@@ -11,6 +11,7 @@ use flowship::config::{Environment, ShipSettings};
 use flowship::enrich::Enrichment;
 use flowship::flow::LineError;
 use flowship::object::ObjectRef;
+use flowship::quarantine::Origin;
 use flowship::ship::convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Taker};
 
 use crate::places::Places;
@@ -63,7 +64,7 @@ impl Taker for Counting {
         Ok(())
     }
 
-    fn malformed(&mut self, _line_number: u64, _error: &LineError) {}
+    fn malformed(&mut self, _origin: &Origin<'_>, _error: &LineError) {}
 }
 
 pub(crate) fn inflate(object: &[u8]) {

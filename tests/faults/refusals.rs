@@ -9,7 +9,7 @@ use crate::support::{FlowLog, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_document_costs_itself_and_not_its_neighbours() {
-    let world = World::new("refused-document").await;
+    let mut world = World::new("refused-document").await;
     let account_is_a_number = json!({"template": {"mappings": {"properties":
         {"cloud": {"properties": {"account": {"properties": {"id": {"type": "long"}}}}}}}}});
     world
@@ -44,25 +44,42 @@ async fn a_refused_document_costs_itself_and_not_its_neighbours() {
     assert_eq!(world.num_messages().await, 0);
     assert_eq!(invocation_sum(&world, "bulk_requests"), 1, "all shared one body");
 
+    assert_eq!(world.take_dead_letters().await, []);
+    let counters = ["lines", "indexed", "quarantined", "refused"].map(|name| invocation_sum(&world, name));
+    assert_eq!(counters, [501, 500, 1, 0]);
+    let mut files = world.quarantine().await;
+    assert_eq!(files.len(), 1, "{files:?}");
+    let line = files[0].lines.pop().unwrap();
+    assert_eq!((line.line, &*line.reason), (152, "document.refused"));
+    assert_eq!(line.raw().as_deref(), Some(refused.as_bytes()));
+    assert_eq!(
+        (line.status, line.kind.as_deref()),
+        (Some(400), Some("document_parsing_exception"))
+    );
+    assert!(line.detail.contains("cloud.account.id"), "{line:?}");
+    assert!(
+        !world.log().join("\n").contains("'unknown'") && !line.detail.contains("unknown"),
+        "no document is quoted: {line:?}"
+    );
+
+    // Without a quarantine the object is dead-lettered, and its neighbours are none the worse.
+    world.variables.remove("FLOWSHIP_QUARANTINE_URI");
+    world.send(world.event(&["bad.gz"])).await;
+    world.drain().await;
+    assert_eq!(world.num_documents().await, 500);
     let letters = world.take_dead_letters().await;
     assert_eq!(letters.len(), 1, "{letters:?}");
-    assert!(letters[0].body.contains("bad.gz"), "{letters:?}");
     assert_eq!(attribute(&letters[0], "reason"), "bulk.rejected");
     assert_eq!(attribute(&letters[0], "disposition"), "permanent");
     let progress: Value = serde_json::from_str(&attribute(&letters[0], "progress")).unwrap();
     assert_eq!(
         progress,
-        json!({"lines": 301, "indexed": 300, "duplicate": 0, "no_data": 0, "refused": 1})
+        json!({"lines": 301, "indexed": 0, "duplicate": 300, "no_data": 0, "quarantined": 0, "refused": 1})
     );
     let detail = attribute(&letters[0], "detail");
-    let place_and_type = "line 152: 400 document_parsing_exception";
     assert!(
-        detail.contains(place_and_type) && detail.contains("cloud.account.id"),
+        detail.contains("line 152: 400 document_parsing_exception") && !detail.contains("unknown"),
         "{detail}"
-    );
-    assert!(
-        !world.log().join("\n").contains("'unknown'") && !detail.contains("unknown"),
-        "no document is quoted: {detail}"
     );
 }
 

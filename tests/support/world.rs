@@ -15,6 +15,8 @@ use flowship::cli::lambda_local::{FunctionOutput, FunctionSettings, LambdaLocal,
 use flowship::cli::lambda_local::{InvocationReport, Summary, Until};
 use flowship::config::{ElasticsearchSettings, Environment};
 use flowship::elasticsearch::{client::Client, setup};
+use flowship::object::ObjectRef;
+use flowship::quarantine::{Head, QuarantineFile, QuarantinedLine};
 use flowship::queue::{MessageQueue, OutgoingMessage, ReceivedMessage};
 use serde_json::{Value, json};
 
@@ -35,6 +37,15 @@ pub(crate) struct World {
     log: Arc<Mutex<Vec<String>>>,
     /// Messages that are on their way to the queue since it was drained last: S3 sends its own with a delay.
     num_announced: AtomicU64,
+}
+
+/// One file in quarantine.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Quarantined {
+    pub(crate) key: String,
+    pub(crate) head: Head,
+    /// In the order of the object.
+    pub(crate) lines: Vec<QuarantinedLine>,
 }
 
 /// How a world differs from the usual one.
@@ -103,6 +114,9 @@ impl World {
             .await
             .unwrap();
 
+        let quarantine = format!("{name}-quarantine");
+        s3.create_bucket().bucket(&quarantine).send().await.unwrap();
+
         let elasticsearch_url = options
             .elasticsearch_url
             .unwrap_or_else(|| stack.elasticsearch_url.clone());
@@ -116,6 +130,7 @@ impl World {
             ("FLOWSHIP_QUEUE_URL", &queue_url),
             ("FLOWSHIP_DLQ_URL", &dlq_url),
             ("FLOWSHIP_INDEX_PREFIX", name),
+            ("FLOWSHIP_QUARANTINE_URI", &format!("s3://{quarantine}/bad")),
             ("FLOWSHIP_DEADLINE_MARGIN_MS", "3000"),
         ] {
             variables.insert(variable.to_owned(), value.to_owned());
@@ -156,6 +171,37 @@ impl World {
         let put = self.s3.put_object().bucket(&bucket).key(key);
         put.body(ByteStream::from(bytes)).send().await.unwrap();
         format!("s3://{bucket}/{key}")
+    }
+
+    /// Makes a bucket of which nobody is notified.
+    pub(crate) async fn create_bucket(&self, bucket: &str) {
+        self.s3.create_bucket().bucket(bucket).send().await.unwrap();
+    }
+
+    /// The files in quarantine by key, read as the library reads them.
+    pub(crate) async fn quarantine(&self) -> Vec<Quarantined> {
+        let uri = ObjectRef::parse_uri(&self.variables["FLOWSHIP_QUARANTINE_URI"]).unwrap();
+        let list = self.s3.list_objects_v2().bucket(&uri.bucket).prefix(&uri.key);
+        let mut files = Vec::new();
+        for object in list.send().await.unwrap().contents() {
+            let key = object.key().unwrap().to_owned();
+            let get = self.s3.get_object().bucket(&uri.bucket).key(&key);
+            let bytes = get
+                .send()
+                .await
+                .unwrap()
+                .body
+                .collect()
+                .await
+                .unwrap()
+                .into_bytes();
+            let file = QuarantineFile::open(&bytes[..]).unwrap();
+            let head = file.head.clone();
+            let mut lines: Vec<QuarantinedLine> = file.map(Result::unwrap).collect();
+            lines.sort_by_key(|line| line.line);
+            files.push(Quarantined { key, head, lines });
+        }
+        files
     }
 
     /// Sends a message to the main queue.
@@ -213,6 +259,11 @@ impl World {
         let summary = summary.unwrap_or_else(|error| panic!("{error}\n{}", self.log().join("\n")));
         function.shut_down().await;
         (summary, reports.into_inner().unwrap())
+    }
+
+    /// Says that so many more messages are on their way.
+    pub(crate) fn announced(&self, num_messages: u64) {
+        self.num_announced.fetch_add(num_messages, Ordering::Relaxed);
     }
 
     /// Waits until every announced message is in the queue, or a while: a test may have taken some out itself.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::check_compression;
 use super::samples::{Values, file};
-use crate::decode::{Content, DecodeError, Line, MAX_LINE_BYTES};
+use crate::decode::{Content, DecodeError, Line, MAX_LINE_BYTES, Placed};
 use crate::outcome::Reason;
 
 fn plain() -> WriterPropertiesBuilder {
@@ -23,14 +23,17 @@ fn read(bytes: &[u8]) -> (Vec<Vec<String>>, Result<(), DecodeError>) {
     };
     loop {
         match content.next() {
-            Ok(Some(Line::Row { line, spans })) => {
+            Ok(Some(Placed {
+                line: Line::Row { line, spans },
+                ..
+            })) => {
                 let text =
                     |span: &(usize, usize)| String::from_utf8_lossy(&line[span.0..span.1]).into_owned();
                 let values: Vec<String> = spans.iter().map(text).collect();
                 assert_eq!(values.join(" "), String::from_utf8_lossy(line));
                 rows.push(values);
             }
-            Ok(Some(other)) => rows.push(vec![format!("{other:?}")]),
+            Ok(Some(Placed { line, .. })) => rows.push(vec![format!("{line:?}")]),
             Ok(None) => return (rows, Ok(())),
             Err(error) => return (rows, Err(error)),
         }

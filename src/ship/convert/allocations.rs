@@ -69,10 +69,11 @@ fn a_record_of_a_known_kind_allocates_nothing() {
         let mut writer = DocumentWriter::new(Arc::new(enrichment));
         let mut columns = Columns::default();
         let mut names = IndexNames::new("flowlogs", format.dataset().name());
-        let (mut scratch, mut out) = (Vec::new(), Vec::new());
+        let (mut scratch, mut out, mut attached) = (Vec::new(), Vec::new(), Vec::new());
         let mut all_records = || {
             out.clear();
             writer.start_object();
+            attached.clear();
             for (ordinal, line) in (0..).zip(&lines) {
                 assert!(!is_header(line));
                 let row = columns.parse(&format, line).unwrap();
@@ -81,6 +82,14 @@ fn a_record_of_a_known_kind_allocates_nothing() {
                 out.extend_from_slice(names.at(timestamp).as_bytes());
                 out.extend_from_slice(&id.to_text());
                 out.extend_from_slice(writer.write(&row, timestamp));
+                let origin = Origin {
+                    line_number: ordinal + 1,
+                    offset: Some(0),
+                    ordinal,
+                    format: Some(0),
+                    line: Line::Whole(line),
+                };
+                origin.write(&mut attached);
             }
             NUM_ALLOCATIONS.get()
         };

@@ -23,6 +23,7 @@ fn settings() -> ConvertSettings {
         keep_no_data: false,
         format: None,
         enrichment: Arc::default(),
+        keep_lines: false,
     }
 }
 
@@ -36,7 +37,7 @@ impl Taker for Packing {
         Ok(())
     }
 
-    fn malformed(&mut self, _line_number: u64, _error: &LineError) {}
+    fn malformed(&mut self, _origin: &Origin<'_>, _error: &LineError) {}
 }
 
 fn source() -> Source {
