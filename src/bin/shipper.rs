@@ -3,9 +3,14 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use flowship::aws::{AwsContext, s3::S3Store, secrets, sqs::SqsQueue};
+use flowship::aws::{
+    AwsContext,
+    s3::S3Store,
+    sqs::{SqsQueue, SqsQueues},
+};
 use flowship::config::{self, ConfigError, Environment, ShipperSettings};
 use flowship::elasticsearch::client::{Client, ClientError};
+use flowship::elasticsearch::renewal::{RenewingClient, SecretStore};
 use flowship::enrich::Enrichment;
 use flowship::lambda;
 use flowship::message::Processor;
@@ -31,11 +36,12 @@ async fn start(environment: &Environment) -> Result<(), StartError> {
         return Err(StartError::NotInLambda);
     }
     let aws = AwsContext::load().await;
-    let read_secret = async |arn: &str| secrets::read(&aws, arn).await.map_err(|error| error.to_string());
+    let read_secret = async |arn: &str| aws.read_secret(arn).await;
     let store = S3Store::new(&aws);
     let enrichment = Enrichment::open(&settings.ship.enrich, async || store.clone()).await?;
     let client = Client::connect(&settings.elasticsearch, read_secret).await?;
     client.probe().await?;
+    let client = RenewingClient::new(client, settings.elasticsearch.credentials, aws.clone());
     let shipper = Shipper::new(store, client, settings.ship, Arc::new(enrichment));
     let processor = Processor::new(
         shipper,
