@@ -35,7 +35,7 @@ const fn setting(name: &'static str, default: Option<&'static str>, meaning: &'s
 }
 
 /// Every setting of every binary.
-pub const SETTINGS: [Setting; 24] = [
+pub const SETTINGS: [Setting; 26] = [
     setting(
         "ELASTICSEARCH_URLS",
         None,
@@ -99,6 +99,16 @@ pub const SETTINGS: [Setting; 24] = [
         "MAX_RECEIVES",
         Some("5"),
         "receives after which a message is dead-lettered, 1 to 1,000",
+    ),
+    setting(
+        "BACKOFF_BASE_SECONDS",
+        Some("300"),
+        "longest wait after the first receive that failed, doubled by each further one, 1 to 3,600 s",
+    ),
+    setting(
+        "BACKOFF_MAX_SECONDS",
+        Some("3600"),
+        "longest wait after any receive, 1 to 39,600 s",
     ),
     setting(
         "KEEP_NODATA",
@@ -383,6 +393,16 @@ impl Default for ShipSettings {
     }
 }
 
+/// How long messages wait that come back because something failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackoffSettings {
+    /// Longest wait after the first receive.
+    pub base: Duration,
+    /// Longest wait at all. SQS hides a message for 12 hours since its receive; the mapping's batching window (5 min)
+    /// and the invocation (15 min) are over by then.
+    pub max: Duration,
+}
+
 /// Everything the Lambda function needs.
 #[derive(Clone, Debug)]
 pub struct ShipperSettings {
@@ -390,12 +410,16 @@ pub struct ShipperSettings {
     pub elasticsearch: ElasticsearchSettings,
     /// How objects are shipped.
     pub ship: ShipSettings,
+    /// The main queue, if it need not be looked up.
+    pub queue_url: Option<String>,
     /// Where failed S3 events go.
     pub dlq_url: String,
     /// Time kept free before an invocation ends.
     pub deadline_margin: Duration,
     /// Receives after which a message is dead-lettered.
     pub max_receives: u32,
+    /// How long it waits until then.
+    pub backoff: BackoffSettings,
 }
 
 impl ShipperSettings {
@@ -404,16 +428,23 @@ impl ShipperSettings {
         let mut reader = Reader::new(environment);
         let elasticsearch = reader.elasticsearch();
         let ship = reader.ship();
+        let queue_url = reader.optional_queue_url("QUEUE_URL");
         let dlq_url = reader.queue_url("DLQ_URL");
         let deadline_margin = Duration::from_millis(reader.number("DEADLINE_MARGIN_MS", 500..=300_000));
         let max_receives = reader.number("MAX_RECEIVES", 1..=1000);
         let max_receives = u32::try_from(max_receives).unwrap_or(u32::MAX);
+        let backoff = BackoffSettings {
+            base: Duration::from_secs(reader.number("BACKOFF_BASE_SECONDS", 1..=3600)),
+            max: Duration::from_secs(reader.number("BACKOFF_MAX_SECONDS", 1..=39_600)),
+        };
         let settings = elasticsearch.zip(dlq_url).map(|(elasticsearch, dlq_url)| Self {
             elasticsearch,
             ship,
+            queue_url,
             dlq_url,
             deadline_margin,
             max_receives,
+            backoff,
         });
         reader.finish(settings)
     }

@@ -44,6 +44,13 @@ impl Deadline {
     pub fn request_timeout(&self, usual: Duration) -> Duration {
         usual.min(self.time_left() + self.margin / 2)
     }
+
+    /// The limit of one step after the work, such as writing a dead letter: half of what is left until the invocation
+    /// ends, so that there is always time to answer.
+    pub fn settle_timeout(&self) -> Duration {
+        let end = self.stop_at + self.margin;
+        end.saturating_duration_since(Instant::now()) / 2
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +79,9 @@ mod tests {
             deadline.request_timeout(Duration::from_secs(5)),
             Duration::from_secs(5)
         );
+        assert_eq!(deadline.settle_timeout(), Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(41)).await;
+        assert_eq!(deadline.settle_timeout(), Duration::from_millis(9500));
         assert!(deadline.has_passed());
         assert_eq!(
             deadline.request_timeout(Duration::from_secs(90)),

@@ -14,11 +14,11 @@ use crate::dead_letter::attribute;
 use crate::deadline::Deadline;
 use crate::message::{Message, Processor};
 use crate::object::ObjectStore;
-use crate::queue::MessageQueue;
+use crate::queue::{MessageQueue, QueueFinder};
 
 /// Answers invocations until the environment is taken down. `margin`: time kept free before an invocation ends.
-pub async fn run<S: ObjectStore, B: BulkSink, Q: MessageQueue>(
-    processor: Processor<S, B, Q>,
+pub async fn run<S: ObjectStore, B: BulkSink, Q: MessageQueue, F: QueueFinder>(
+    processor: Processor<S, B, Q, F>,
     margin: Duration,
 ) -> Result<(), Error> {
     let processor = &processor;
@@ -53,6 +53,8 @@ fn message(message: SqsMessage) -> Result<Message, Error> {
             .message_id
             .filter(|id| !id.is_empty())
             .ok_or("the event holds a message without an id")?,
+        receipt_handle: message.receipt_handle.unwrap_or_default(),
+        queue_arn: message.event_source_arn.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
         receive_count: receive_count.unwrap_or(1),
         hops: hops.and_then(|text| text.parse().ok()).unwrap_or_default(),
@@ -75,7 +77,7 @@ mod tests {
     #[test]
     fn what_a_message_tells_is_read_from_the_event() {
         let event: SqsEvent = serde_json::from_value(json!({"Records": [
-            {"messageId": "m1", "receiptHandle": "r", "body": "{}",
+            {"messageId": "m1", "receiptHandle": "r", "body": "{}", "eventSourceARN": "arn:aws:sqs:us-east-2:1:q",
              "attributes": {"ApproximateReceiveCount": "3"},
              "messageAttributes": {"hops": {"stringValue": "2", "dataType": "Number"}}},
             {"messageId": "m2", "body": "{}", "attributes": {}, "messageAttributes": {}},
@@ -85,6 +87,10 @@ mod tests {
         let mut messages = event.records.into_iter().map(message);
         let first = messages.next().unwrap().unwrap();
         assert_eq!((first.id.as_str(), first.receive_count, first.hops), ("m1", 3, 2));
+        assert_eq!(
+            (first.receipt_handle.as_str(), first.queue_arn.as_str()),
+            ("r", "arn:aws:sqs:us-east-2:1:q")
+        );
         let second = messages.next().unwrap().unwrap();
         assert_eq!((second.receive_count, second.hops), (1, 0));
         assert!(messages.next().unwrap().is_err());

@@ -1,11 +1,12 @@
 //! A message batch → acknowledged, dead-lettered or failed messages.
 //!
 //! A message is acknowledged only when every object that it names is fully accounted for or safely in the dead-letter
-//! queue. Everything else makes it an item failure: it comes back by its visibility timeout.
+//! queue. Everything else makes it an item failure: it comes back, later each time ([`returns`]).
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use crate::bulk::BulkSink;
 use crate::dead_letter::{self, Circumstances};
@@ -13,14 +14,21 @@ use crate::deadline::Deadline;
 use crate::notification::{self, NotifiedObject};
 use crate::object::ObjectStore;
 use crate::outcome::{Counts, Disposition, Failure, Reason, error_chain};
-use crate::queue::{MessageQueue, OutgoingMessage};
+use crate::queue::{MessageQueue, OutgoingMessage, QueueFinder};
 use crate::ship::{ObjectReport, ShipReport, Shipper};
+use returns::{Cause, Returns};
+
+pub mod returns;
 
 /// One message of the main queue, as the event source mapping hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The queue's id of the message.
     pub id: String,
+    /// What changes its visibility.
+    pub receipt_handle: String,
+    /// ARN of the queue that it comes from.
+    pub queue_arn: String,
     /// A notification.
     pub body: String,
     /// How often it was received, this time included.
@@ -44,9 +52,10 @@ pub struct BatchReport {
 
 /// Processes message batches. One per process.
 #[derive(Debug)]
-pub struct Processor<S, B, Q> {
+pub struct Processor<S, B, Q, F> {
     shipper: Shipper<S, B>,
     dead_letters: Q,
+    returns: Returns<F>,
     max_receives: u32,
 }
 
@@ -56,13 +65,14 @@ struct Opened<'a> {
     content: Result<Vec<NotifiedObject>, Failure>,
 }
 
-impl<S: ObjectStore, B: BulkSink, Q: MessageQueue> Processor<S, B, Q> {
+impl<S: ObjectStore, B: BulkSink, Q: MessageQueue, F: QueueFinder> Processor<S, B, Q, F> {
     /// Ships with `shipper`; writes dead letters to `dead_letters`, for transient failures once a message was received
-    /// `max_receives` times.
-    pub fn new(shipper: Shipper<S, B>, dead_letters: Q, max_receives: u32) -> Self {
+    /// `max_receives` times; until then `returns` decides when it comes back.
+    pub fn new(shipper: Shipper<S, B>, dead_letters: Q, returns: Returns<F>, max_receives: u32) -> Self {
         Self {
             shipper,
             dead_letters,
+            returns,
             max_receives,
         }
     }
@@ -78,6 +88,8 @@ impl<S: ObjectStore, B: BulkSink, Q: MessageQueue> Processor<S, B, Q> {
         let objects = objects.map(|named| named.object.clone()).collect();
         let report = self.shipper.ship(objects, deadline).await;
 
+        let mut failed = Vec::new();
+        let mut cause = cause(&report);
         let mut reports = report.objects.iter();
         for Opened { message, content } in &opened {
             let letters = match content {
@@ -91,14 +103,22 @@ impl<S: ObjectStore, B: BulkSink, Q: MessageQueue> Processor<S, B, Q> {
                     )])
                 }
             };
-            let settled = match letters {
-                Some(letters) => self.write_dead_letters(message, &letters, &mut batch).await,
-                None => false,
-            };
-            if !settled {
-                batch.failed_ids.push(message.id.clone());
+            match letters {
+                Some(letters)
+                    if self
+                        .write_dead_letters(message, &letters, deadline, &mut batch)
+                        .await => {}
+                Some(_not_written) => {
+                    cause = Cause::Trouble;
+                    failed.push(*message);
+                }
+                None => failed.push(*message),
             }
         }
+        self.returns
+            .schedule(&failed, cause, deadline.settle_timeout())
+            .await;
+        batch.failed_ids = failed.iter().map(|message| message.id.clone()).collect();
         batch.counts = report.counts();
         log_invocation(&report, &batch, messages.len(), request_id, deadline);
         batch
@@ -143,18 +163,41 @@ impl<S: ObjectStore, B: BulkSink, Q: MessageQueue> Processor<S, B, Q> {
         &self,
         message: &Message,
         letters: &[OutgoingMessage],
+        deadline: Deadline,
         batch: &mut BatchReport,
     ) -> bool {
         for letter in letters {
-            match self.dead_letters.send(letter).await {
-                Ok(()) => batch.num_dead_letters += 1,
-                Err(error) => {
-                    tracing::error!(message_id = message.id, %error, "dead letter not written, the message comes back");
-                    return false;
+            let error = match timeout(deadline.settle_timeout(), self.dead_letters.send(letter)).await {
+                Ok(Ok(())) => {
+                    batch.num_dead_letters += 1;
+                    continue;
                 }
-            }
+                Ok(Err(error)) => error.to_string(),
+                Err(_elapsed) => "SQS does not answer in time".to_owned(),
+            };
+            tracing::error!(
+                message_id = message.id,
+                error,
+                "dead letter not written, the message comes back"
+            );
+            return false;
         }
         true
+    }
+}
+
+/// Objects that were not finished in time because others had trouble wait as long as those.
+fn cause(report: &ShipReport) -> Cause {
+    let mut reasons = report
+        .objects
+        .iter()
+        .filter_map(|object| Some(object.failure.as_ref()?.reason));
+    let is_trouble =
+        |reason: Reason| reason.disposition() == Disposition::Transient && reason != Reason::DeadlineExceeded;
+    if reasons.any(is_trouble) {
+        Cause::Trouble
+    } else {
+        Cause::OutOfTime
     }
 }
 

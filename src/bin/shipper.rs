@@ -13,7 +13,7 @@ use flowship::elasticsearch::client::{Client, ClientError};
 use flowship::elasticsearch::renewal::{RenewingClient, SecretStore};
 use flowship::enrich::Enrichment;
 use flowship::lambda;
-use flowship::message::Processor;
+use flowship::message::{Processor, returns::Returns};
 use flowship::ship::Shipper;
 use flowship::telemetry::{self, Audience};
 
@@ -46,6 +46,11 @@ async fn start(environment: &Environment) -> Result<(), StartError> {
     let processor = Processor::new(
         shipper,
         SqsQueue::new(&aws, settings.dlq_url),
+        Returns::new(
+            SqsQueues::new(&aws, settings.queue_url),
+            settings.backoff,
+            fastrand::f64,
+        ),
         settings.max_receives,
     );
     lambda::run(processor, settings.deadline_margin)

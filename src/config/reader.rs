@@ -155,10 +155,14 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn queue_url(&mut self, name: &'static str) -> Option<String> {
-        let Some(value) = self.get(name) else {
+        if self.get(name).is_none() {
             self.problem(name, "is not set: give the URL of the SQS queue");
-            return None;
-        };
+        }
+        self.optional_queue_url(name)
+    }
+
+    pub(super) fn optional_queue_url(&mut self, name: &'static str) -> Option<String> {
+        let value = self.get(name)?;
         match Url::parse(value) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(value.to_owned()),
             _ => {

@@ -117,6 +117,8 @@ impl World {
             ("FLOWSHIP_DLQ_URL", &dlq_url),
             ("FLOWSHIP_INDEX_PREFIX", name),
             ("FLOWSHIP_DEADLINE_MARGIN_MS", "3000"),
+            ("FLOWSHIP_BACKOFF_BASE_SECONDS", "1"),
+            ("FLOWSHIP_BACKOFF_MAX_SECONDS", "4"),
         ] {
             variables.insert(variable.to_owned(), value.to_owned());
         }
