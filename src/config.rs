@@ -35,7 +35,7 @@ const fn setting(name: &'static str, default: Option<&'static str>, meaning: &'s
 }
 
 /// Every setting of every binary.
-pub const SETTINGS: [Setting; 26] = [
+pub const SETTINGS: [Setting; 27] = [
     setting(
         "ELASTICSEARCH_URLS",
         None,
@@ -144,6 +144,11 @@ pub const SETTINGS: [Setting; 26] = [
         "NETWORK_MAP",
         None,
         "JSON of describe-subnets and describe-network-interfaces: paths or s3://bucket/key, separated by commas",
+    ),
+    setting(
+        "METRICS_NAMESPACE",
+        Some("flowship"),
+        "CloudWatch namespace of the function's metrics; `none`: no metrics",
     ),
     setting(
         "LOG",
@@ -420,6 +425,8 @@ pub struct ShipperSettings {
     pub max_receives: u32,
     /// How long it waits until then.
     pub backoff: BackoffSettings,
+    /// CloudWatch namespace of the metrics; `None`: no metrics.
+    pub metrics_namespace: Option<String>,
 }
 
 impl ShipperSettings {
@@ -437,6 +444,7 @@ impl ShipperSettings {
             base: Duration::from_secs(reader.number("BACKOFF_BASE_SECONDS", 1..=3600)),
             max: Duration::from_secs(reader.number("BACKOFF_MAX_SECONDS", 1..=39_600)),
         };
+        let metrics_namespace = reader.metrics_namespace();
         let settings = elasticsearch.zip(dlq_url).map(|(elasticsearch, dlq_url)| Self {
             elasticsearch,
             ship,
@@ -445,6 +453,7 @@ impl ShipperSettings {
             deadline_margin,
             max_receives,
             backoff,
+            metrics_namespace,
         });
         reader.finish(settings)
     }

@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use jiff::Timestamp;
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use tokio::time::Instant;
 
@@ -15,13 +16,16 @@ use crate::deadline::Deadline;
 use crate::message::{Message, Processor};
 use crate::object::ObjectStore;
 use crate::queue::{MessageQueue, QueueFinder};
+use crate::telemetry::metrics::{Invocation, MetricLog};
 
-/// Answers invocations until the environment is taken down. `margin`: time kept free before an invocation ends.
+/// Answers invocations until the environment is taken down. `margin`: time kept free before an invocation ends;
+/// `metrics`: where each invocation's go.
 pub async fn run<S: ObjectStore, B: BulkSink, Q: MessageQueue, F: QueueFinder>(
     processor: Processor<S, B, Q, F>,
     margin: Duration,
+    metrics: MetricLog,
 ) -> Result<(), Error> {
-    let processor = &processor;
+    let (processor, metrics) = (&processor, &metrics);
     lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
         let LambdaEvent { payload, context } = event;
         let messages = payload
@@ -31,6 +35,13 @@ pub async fn run<S: ObjectStore, B: BulkSink, Q: MessageQueue, F: QueueFinder>(
             .collect::<Result<Vec<_>, _>>()?;
         let deadline = deadline(&context, margin);
         let report = processor.process(&messages, &context.request_id, deadline).await;
+        metrics.write(&Invocation {
+            report: &report,
+            now: Timestamp::now(),
+            request_id: &context.request_id,
+            function: &context.env_config.function_name,
+            version: &context.env_config.version,
+        });
         let mut response = SqsBatchResponse::default();
         response.set_failures(report.failed_ids);
         Ok::<_, Error>(response)

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::bulk::BulkSink;
 use crate::dead_letter::{self, Circumstances};
@@ -15,7 +15,7 @@ use crate::notification::{self, NotifiedObject};
 use crate::object::ObjectStore;
 use crate::outcome::{Counts, Disposition, Failure, Reason, error_chain};
 use crate::queue::{MessageQueue, OutgoingMessage, QueueFinder};
-use crate::ship::{ObjectReport, ShipReport, Shipper};
+use crate::ship::{ObjectReport, ShipReport, Shipper, Work};
 use returns::{Cause, Returns};
 
 pub mod returns;
@@ -48,6 +48,14 @@ pub struct BatchReport {
     pub num_ignored: u64,
     /// The counters of all objects.
     pub counts: Counts,
+    /// What shipping them took.
+    pub work: Work,
+    /// Messages of the batch.
+    pub num_messages: u64,
+    /// From the event to the answer, ms.
+    pub duration_ms: u64,
+    /// Left at the end until work would have had to stop, ms.
+    pub time_left_ms: u64,
 }
 
 /// Processes message batches. One per process.
@@ -79,7 +87,11 @@ impl<S: ObjectStore, B: BulkSink, Q: MessageQueue, F: QueueFinder> Processor<S, 
 
     /// Processes one batch. `request_id` names the invocation in dead letters and logs.
     pub async fn process(&self, messages: &[Message], request_id: &str, deadline: Deadline) -> BatchReport {
-        let mut batch = BatchReport::default();
+        let begin = Instant::now();
+        let mut batch = BatchReport {
+            num_messages: messages.len() as u64,
+            ..BatchReport::default()
+        };
         let opened: Vec<Opened<'_>> = messages.iter().map(|message| open(message, &mut batch)).collect();
         let objects = opened
             .iter()
@@ -120,7 +132,10 @@ impl<S: ObjectStore, B: BulkSink, Q: MessageQueue, F: QueueFinder> Processor<S, 
             .await;
         batch.failed_ids = failed.iter().map(|message| message.id.clone()).collect();
         batch.counts = report.counts();
-        log_invocation(&report, &batch, messages.len(), request_id, deadline);
+        batch.work = report.work;
+        batch.duration_ms = milliseconds(begin.elapsed());
+        batch.time_left_ms = milliseconds(deadline.time_left());
+        log_invocation(&batch, request_id);
         batch
     }
 
@@ -231,11 +246,13 @@ fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
         refused,
     } = report.counts;
     let elapsed_ms = milliseconds(report.elapsed);
+    let bytes_read = report.num_bytes_read;
     let object = report.object.to_string();
     let (message_id, attempt) = (&message.id, message.receive_count);
     match &report.failure {
         None => tracing::info!(
             object,
+            bytes_read,
             lines,
             indexed,
             duplicate,
@@ -248,7 +265,7 @@ fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
             "object shipped"
         ),
         Some(failure) => tracing::warn!(
-            object, lines, indexed, duplicate, no_data, refused, elapsed_ms, message_id, attempt, becomes,
+            object, bytes_read, lines, indexed, duplicate, no_data, refused, elapsed_ms, message_id, attempt, becomes,
             reason = %failure.reason, detail = failure.detail,
             "object failed"
         ),
@@ -260,13 +277,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn log_invocation(
-    report: &ShipReport,
-    batch: &BatchReport,
-    num_messages: usize,
-    request_id: &str,
-    deadline: Deadline,
-) {
+fn log_invocation(batch: &BatchReport, request_id: &str) {
     let Counts {
         lines,
         indexed,
@@ -274,22 +285,26 @@ fn log_invocation(
         no_data,
         refused,
     } = batch.counts;
+    let work = &batch.work;
     tracing::info!(
         request_id,
-        messages = num_messages,
+        messages = batch.num_messages,
         failed = batch.failed_ids.len(),
         dead_lettered = batch.num_dead_letters,
         ignored = batch.num_ignored,
-        objects = report.objects.len(),
+        objects = work.num_objects,
         lines,
         indexed,
         duplicate,
         no_data,
         refused,
-        bulk_requests = report.num_requests,
-        bulk_bytes = report.num_bytes_sent,
-        throttles = report.num_throttles,
-        time_left_ms = milliseconds(deadline.time_left()),
+        bytes_read = work.num_bytes_read,
+        bulk_requests = work.num_requests,
+        bulk_bytes = work.num_bytes_sent,
+        resent = work.num_resent,
+        throttles = work.num_throttles,
+        duration_ms = batch.duration_ms,
+        time_left_ms = batch.time_left_ms,
         "invocation finished"
     );
 }

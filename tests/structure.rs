@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flowship::config::SETTINGS;
+use flowship::telemetry::metrics::METRICS;
 
 use crate::support::stack::repository;
 
@@ -110,6 +111,15 @@ fn the_readme_names_every_setting() {
             "{} is not in the README",
             setting.name
         );
+    }
+}
+
+#[test]
+fn the_readme_names_every_metric() {
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
+    for metric in METRICS {
+        let row = format!("| `{}` | {} | {}", metric.name, metric.unit, metric.meaning);
+        assert!(readme.contains(&row), "{row} is not in the README");
     }
 }
 

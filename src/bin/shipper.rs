@@ -15,7 +15,7 @@ use flowship::enrich::Enrichment;
 use flowship::lambda;
 use flowship::message::{Processor, returns::Returns};
 use flowship::ship::Shipper;
-use flowship::telemetry::{self, Audience};
+use flowship::telemetry::{self, Audience, metrics::MetricLog};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -53,7 +53,8 @@ async fn start(environment: &Environment) -> Result<(), StartError> {
         ),
         settings.max_receives,
     );
-    lambda::run(processor, settings.deadline_margin)
+    let metrics = MetricLog::new(settings.metrics_namespace);
+    lambda::run(processor, settings.deadline_margin, metrics)
         .await
         .map_err(StartError::Runtime)
 }

@@ -34,6 +34,8 @@ fn all_problems_are_reported_at_once() {
         ("FORMAT", "srcaddr srcaddr"),
         ("GEO_CITY_DB", "a.mmdb, s3://bucket, https://example.com/b.mmdb"),
         ("MAX_RECEIVES", "0"),
+        ("BACKOFF_MAX_SECONDS", "43200"),
+        ("METRICS_NAMESPACE", "AWS/Lambda"),
     ]);
     insta::assert_snapshot!(ShipperSettings::read(&environment).unwrap_err(), @"
     FLOWSHIP_ELASTICSEARCH_URLS: `localhost` is not a URL that starts with http:// or https://
@@ -46,6 +48,8 @@ fn all_problems_are_reported_at_once() {
     FLOWSHIP_GEO_CITY_DB: `https://example.com/b.mmdb` is neither a path nor s3://bucket/key
     FLOWSHIP_DLQ_URL: is not set: give the URL of the SQS queue
     FLOWSHIP_MAX_RECEIVES: `0` is not a whole number from 1 to 1000
+    FLOWSHIP_BACKOFF_MAX_SECONDS: `43200` is not a whole number from 1 to 39600
+    FLOWSHIP_METRICS_NAMESPACE: `AWS/Lambda` is no namespace: letters, digits, `.-_/#:` and blanks, at most 255, not under AWS/
     ");
 }
 

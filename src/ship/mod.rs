@@ -32,7 +32,7 @@ use crate::outcome::{Failure, Reason};
 use convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Taker};
 use progress::Progress;
 
-pub use progress::{ObjectReport, ShipReport};
+pub use progress::{ObjectReport, ShipReport, Work};
 
 /// Chunks read ahead of the inflater: enough that the network and the CPU overlap.
 const CHUNKS_AHEAD: usize = 4;
@@ -153,7 +153,9 @@ impl<'a, S: ObjectStore, B: BulkSink> Pass<'a, S, B> {
                 }
             }
         }
-        self.report.objects = self.progress.into_iter().map(Progress::into_report).collect();
+        for progress in self.progress {
+            self.report.note_object(progress.into_report());
+        }
         self.report
     }
 
@@ -281,9 +283,12 @@ impl<S: ObjectStore> ObjectReader<S> {
             };
             converter.convert(ChunkReader::new(reader), number, &source, &mut taker)
         });
-        feed(opened.body, chunks).await;
+        let num_bytes_read = feed(opened.body, chunks).await;
         match work.await {
-            Ok(summary) => summary,
+            Ok(summary) => ReadSummary {
+                num_bytes_read,
+                ..summary
+            },
             Err(error) => {
                 let failure = panicked("converting the object", error);
                 ReadSummary {
@@ -317,18 +322,25 @@ impl Taker for SegmentSender {
 }
 
 /// Passes the chunks on until the end, an error, or until nobody wants them any more. An empty chunk says that the
-/// object is whole.
-async fn feed(mut body: impl ObjectBody, chunks: mpsc::Sender<Result<Bytes, crate::object::StoreError>>) {
+/// object is whole. Answers with the bytes that came.
+async fn feed(
+    mut body: impl ObjectBody,
+    chunks: mpsc::Sender<Result<Bytes, crate::object::StoreError>>,
+) -> u64 {
+    let mut num_bytes = 0;
     loop {
         let chunk = match body.next_chunk().await {
             Ok(Some(chunk)) if chunk.is_empty() => continue,
-            Ok(Some(chunk)) => Ok(chunk),
+            Ok(Some(chunk)) => {
+                num_bytes += chunk.len() as u64;
+                Ok(chunk)
+            }
             Ok(None) => Ok(Bytes::new()),
             Err(error) => Err(error),
         };
         let is_last = !matches!(&chunk, Ok(chunk) if !chunk.is_empty());
         if chunks.send(chunk).await.is_err() || is_last {
-            return;
+            return num_bytes;
         }
     }
 }

@@ -241,6 +241,15 @@ impl World {
         self.log_of("invocation ")
     }
 
+    /// The lines in CloudWatch's embedded metric format, one an invocation.
+    pub(crate) fn metric_lines(&self) -> Vec<Value> {
+        let lines = self.log();
+        let parsed = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        parsed.filter(|line| line.get("_aws").is_some()).collect()
+    }
+
     fn log_of(&self, beginning: &str) -> Vec<Value> {
         let lines = self.log();
         let parsed = lines
