@@ -45,6 +45,13 @@ impl Deadline {
         let latest = self.stop_at + self.margin / 2;
         usual.min(latest.saturating_duration_since(Instant::now()))
     }
+
+    /// The limit of one step after the work, such as writing a dead letter: half of what is left until the invocation
+    /// ends, so that there is always time to answer.
+    pub fn settle_timeout(&self) -> Duration {
+        let end = self.stop_at + self.margin;
+        end.saturating_duration_since(Instant::now()) / 2
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +80,9 @@ mod tests {
             deadline.request_timeout(Duration::from_secs(5)),
             Duration::from_secs(5)
         );
+        assert_eq!(deadline.settle_timeout(), Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(41)).await;
+        assert_eq!(deadline.settle_timeout(), Duration::from_millis(9500));
         assert!(deadline.has_passed());
         assert_eq!(
             deadline.request_timeout(Duration::from_secs(90)),

@@ -1,11 +1,12 @@
 //! A message batch → acknowledged, dead-lettered or failed messages.
 //!
 //! A message is acknowledged only when every object that it names is fully accounted for or safely in the dead-letter
-//! queue. Everything else makes it an item failure: it comes back by its visibility timeout.
+//! queue. Everything else makes it an item failure: it comes back, later each time ([`returns`]).
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout};
 
 use crate::bulk::BulkSink;
 use crate::dead_letter::{self, Circumstances};
@@ -14,14 +15,21 @@ use crate::notification::{self, NotifiedObject};
 use crate::object::ObjectStore;
 use crate::outcome::{Counts, Disposition, Failure, Reason, error_chain};
 use crate::quarantine::Quarantine;
-use crate::queue::{MessageQueue, OutgoingMessage};
-use crate::ship::{ObjectReport, ShipReport, Shipper};
+use crate::queue::{MessageQueue, OutgoingMessage, QueueFinder};
+use crate::ship::{ObjectReport, ShipReport, Shipper, Work};
+use returns::{Cause, Returns};
+
+pub mod returns;
 
 /// One message of the main queue, as the event source mapping hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The queue's id of the message.
     pub id: String,
+    /// What changes its visibility.
+    pub receipt_handle: String,
+    /// ARN of the queue that it comes from.
+    pub queue_arn: String,
     /// A notification.
     pub body: String,
     /// How often it was received, this time included.
@@ -41,13 +49,22 @@ pub struct BatchReport {
     pub num_ignored: u64,
     /// The counters of all objects.
     pub counts: Counts,
+    /// What shipping them took.
+    pub work: Work,
+    /// Messages of the batch.
+    pub num_messages: u64,
+    /// From the event to the answer, ms.
+    pub duration_ms: u64,
+    /// Left at the end until work would have had to stop, ms.
+    pub time_left_ms: u64,
 }
 
 /// Processes message batches. One per process.
 #[derive(Debug)]
-pub struct Processor<S, B, K, Q> {
+pub struct Processor<S, B, K, Q, F> {
     shipper: Shipper<S, B, K>,
     dead_letters: Q,
+    returns: Returns<F>,
     max_receives: u32,
 }
 
@@ -57,20 +74,25 @@ struct Opened<'a> {
     content: Result<Vec<NotifiedObject>, Failure>,
 }
 
-impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue> Processor<S, B, K, Q> {
+impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder> Processor<S, B, K, Q, F> {
     /// Ships with `shipper`; writes dead letters to `dead_letters`, for transient failures once a message was received
-    /// `max_receives` times.
-    pub fn new(shipper: Shipper<S, B, K>, dead_letters: Q, max_receives: u32) -> Self {
+    /// `max_receives` times; until then `returns` decides when it comes back.
+    pub fn new(shipper: Shipper<S, B, K>, dead_letters: Q, returns: Returns<F>, max_receives: u32) -> Self {
         Self {
             shipper,
             dead_letters,
+            returns,
             max_receives,
         }
     }
 
     /// Processes one batch. `request_id` names the invocation in dead letters and logs.
     pub async fn process(&self, messages: &[Message], request_id: &str, deadline: Deadline) -> BatchReport {
-        let mut batch = BatchReport::default();
+        let begin = Instant::now();
+        let mut batch = BatchReport {
+            num_messages: messages.len() as u64,
+            ..BatchReport::default()
+        };
         let opened: Vec<Opened<'_>> = messages
             .iter()
             .map(|message| self.open(message, &mut batch))
@@ -82,6 +104,8 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue> Processor<S, B
         let objects = objects.map(|named| named.object.clone()).collect();
         let report = self.shipper.ship(objects, deadline).await;
 
+        let mut failed = Vec::new();
+        let mut cause = cause(&report);
         let mut reports = report.objects.iter();
         for Opened { message, content } in &opened {
             let letters = match content {
@@ -95,16 +119,27 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue> Processor<S, B
                     )])
                 }
             };
-            let settled = match letters {
-                Some(letters) => self.write_dead_letters(message, &letters, &mut batch).await,
-                None => false,
-            };
-            if !settled {
-                batch.failed_ids.push(message.id.clone());
+            match letters {
+                Some(letters)
+                    if self
+                        .write_dead_letters(message, &letters, deadline, &mut batch)
+                        .await => {}
+                Some(_not_written) => {
+                    cause = Cause::Trouble;
+                    failed.push(*message);
+                }
+                None => failed.push(*message),
             }
         }
+        self.returns
+            .schedule(&failed, cause, deadline.settle_timeout())
+            .await;
+        batch.failed_ids = failed.iter().map(|message| message.id.clone()).collect();
         batch.counts = report.counts();
-        log_invocation(&report, &batch, messages.len(), request_id, deadline);
+        batch.work = report.work;
+        batch.duration_ms = milliseconds(begin.elapsed());
+        batch.time_left_ms = milliseconds(deadline.time_left());
+        log_invocation(&batch, request_id);
         batch
     }
 
@@ -161,18 +196,41 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue> Processor<S, B
         &self,
         message: &Message,
         letters: &[OutgoingMessage],
+        deadline: Deadline,
         batch: &mut BatchReport,
     ) -> bool {
         for letter in letters {
-            match self.dead_letters.send(letter).await {
-                Ok(()) => batch.num_dead_letters += 1,
-                Err(error) => {
-                    tracing::error!(message_id = message.id, %error, "dead letter not written, the message comes back");
-                    return false;
+            let error = match timeout(deadline.settle_timeout(), self.dead_letters.send(letter)).await {
+                Ok(Ok(())) => {
+                    batch.num_dead_letters += 1;
+                    continue;
                 }
-            }
+                Ok(Err(error)) => error.to_string(),
+                Err(_elapsed) => "SQS does not answer in time".to_owned(),
+            };
+            tracing::error!(
+                message_id = message.id,
+                error,
+                "dead letter not written, the message comes back"
+            );
+            return false;
         }
         true
+    }
+}
+
+/// Objects that were not finished in time because others had trouble wait as long as those.
+fn cause(report: &ShipReport) -> Cause {
+    let mut reasons = report
+        .objects
+        .iter()
+        .filter_map(|object| Some(object.failure.as_ref()?.reason));
+    let is_trouble =
+        |reason: Reason| reason.disposition() == Disposition::Transient && reason != Reason::DeadlineExceeded;
+    if reasons.any(is_trouble) {
+        Cause::Trouble
+    } else {
+        Cause::OutOfTime
     }
 }
 
@@ -196,11 +254,13 @@ fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
         refused,
     } = report.counts;
     let elapsed_ms = milliseconds(report.elapsed);
+    let bytes_read = report.num_bytes_read;
     let object = report.object.to_string();
     let (message_id, attempt) = (&message.id, message.receive_count);
     match &report.failure {
         None => tracing::info!(
             object,
+            bytes_read,
             lines,
             indexed,
             duplicate,
@@ -215,7 +275,8 @@ fn log_object(report: &ObjectReport, message: &Message, becomes: &str) {
             "object shipped"
         ),
         Some(failure) => tracing::warn!(
-            object, lines, indexed, duplicate, no_data, quarantined, refused, elapsed_ms, message_id, attempt, becomes,
+            object, bytes_read, lines, indexed, duplicate, no_data, quarantined, refused, elapsed_ms, message_id, attempt,
+            becomes,
             reason = %failure.reason, detail = failure.detail,
             "object failed"
         ),
@@ -227,13 +288,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn log_invocation(
-    report: &ShipReport,
-    batch: &BatchReport,
-    num_messages: usize,
-    request_id: &str,
-    deadline: Deadline,
-) {
+fn log_invocation(batch: &BatchReport, request_id: &str) {
     let Counts {
         lines,
         indexed,
@@ -242,23 +297,27 @@ fn log_invocation(
         quarantined,
         refused,
     } = batch.counts;
+    let work = &batch.work;
     tracing::info!(
         request_id,
-        messages = num_messages,
+        messages = batch.num_messages,
         failed = batch.failed_ids.len(),
         dead_lettered = batch.num_dead_letters,
         ignored = batch.num_ignored,
-        objects = report.objects.len(),
+        objects = work.num_objects,
         lines,
         indexed,
         duplicate,
         no_data,
         quarantined,
         refused,
-        bulk_requests = report.num_requests,
-        bulk_bytes = report.num_bytes_sent,
-        throttles = report.num_throttles,
-        time_left_ms = milliseconds(deadline.time_left()),
+        bytes_read = work.num_bytes_read,
+        bulk_requests = work.num_requests,
+        bulk_bytes = work.num_bytes_sent,
+        resent = work.num_resent,
+        throttles = work.num_throttles,
+        duration_ms = batch.duration_ms,
+        time_left_ms = batch.time_left_ms,
         "invocation finished"
     );
 }

@@ -1,6 +1,7 @@
 //! [`MessageQueue`] on SQS. A batch entry that SQS does not mention in its answer counts as failed.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -13,9 +14,10 @@ use aws_sdk_sqs::types::{
 use serde::Deserialize;
 
 use super::{AwsContext, describe};
+use crate::queue::arn::QueueArn;
 use crate::queue::{
-    Attribute, Attributes, MessageQueue, OutgoingMessage, QueueError, QueueStatus, ReceivedMessage,
-    RedrivePolicy,
+    Attribute, Attributes, MessageQueue, OutgoingMessage, QueueError, QueueFinder, QueueStatus,
+    ReceivedMessage, RedrivePolicy, VisibilityChange,
 };
 
 /// One SQS queue.
@@ -131,30 +133,14 @@ impl MessageQueue for SqsQueue {
         }
     }
 
-    async fn change_visibility(&self, receipt_handle: &str, timeout: Duration) -> Result<(), QueueError> {
-        self.client
-            .change_message_visibility()
-            .queue_url(&self.url)
-            .receipt_handle(receipt_handle)
-            .visibility_timeout(seconds_or_count(timeout.as_secs()))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| self.call_error("ChangeMessageVisibility", &error))
-    }
-
-    async fn change_visibility_batch(
-        &self,
-        receipt_handles: &[String],
-        timeout: Duration,
-    ) -> Vec<Result<(), QueueError>> {
+    async fn change_visibility(&self, changes: &[VisibilityChange]) -> Vec<Result<(), QueueError>> {
         const CALL: &str = "ChangeMessageVisibilityBatch";
         let mut request = self.client.change_message_visibility_batch().queue_url(&self.url);
-        for (position, handle) in receipt_handles.iter().enumerate() {
+        for (position, change) in changes.iter().enumerate() {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(position.to_string())
-                .receipt_handle(handle)
-                .visibility_timeout(seconds_or_count(timeout.as_secs()))
+                .receipt_handle(&change.receipt_handle)
+                .visibility_timeout(seconds_or_count(change.timeout.as_secs()))
                 .build()
                 .expect("id and receipt handle are set");
             request = request.entries(entry);
@@ -162,9 +148,9 @@ impl MessageQueue for SqsQueue {
         match request.send().await {
             Ok(answer) => {
                 let changed = answer.successful().iter().map(|entry| entry.id());
-                per_entry(CALL, receipt_handles.len(), changed, answer.failed())
+                per_entry(CALL, changes.len(), changed, answer.failed())
             }
-            Err(error) => vec![Err(self.call_error(CALL, &error)); receipt_handles.len()],
+            Err(error) => vec![Err(self.call_error(CALL, &error)); changes.len()],
         }
     }
 
@@ -196,6 +182,62 @@ impl MessageQueue for SqsQueue {
             visibility_timeout: Duration::from_secs(number(QueueAttributeName::VisibilityTimeout)),
             redrive_policy: policy.and_then(|json| parse_redrive_policy(json)),
         })
+    }
+}
+
+/// Queues by ARN; each is looked up once.
+#[derive(Debug)]
+pub struct SqsQueues {
+    client: Client,
+    known_url: Option<String>,
+    found: Mutex<BTreeMap<String, Arc<SqsQueue>>>,
+}
+
+impl SqsQueues {
+    /// A queue whose URL is known is not looked up.
+    pub fn new(context: &AwsContext, known_url: Option<String>) -> Self {
+        Self {
+            client: Client::new(&context.config),
+            known_url,
+            found: Mutex::default(),
+        }
+    }
+
+    async fn look_up(&self, arn: &str) -> Result<String, QueueError> {
+        const CALL: &str = "GetQueueUrl";
+        let failed = |detail: String| QueueError::Call {
+            call: CALL,
+            queue_url: arn.to_owned(),
+            detail,
+        };
+        let parts =
+            QueueArn::parse(arn).ok_or_else(|| failed("this is no ARN of an SQS queue".to_owned()))?;
+        if let Some(url) = self.known_url.as_ref().filter(|url| parts.is_of_url(url)) {
+            return Ok(url.clone());
+        }
+        let call = self.client.get_queue_url().queue_name(parts.name);
+        let answer = call.queue_owner_aws_account_id(parts.account).send().await;
+        let answer = answer.map_err(|error| failed(describe(&error)))?;
+        answer
+            .queue_url
+            .ok_or_else(|| failed("the answer holds no URL".to_owned()))
+    }
+}
+
+impl QueueFinder for SqsQueues {
+    type Queue = SqsQueue;
+
+    async fn find(&self, arn: &str) -> Result<Arc<SqsQueue>, QueueError> {
+        let found = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = found().get(arn) {
+            return Ok(Arc::clone(queue));
+        }
+        let queue = Arc::new(SqsQueue {
+            client: self.client.clone(),
+            url: self.look_up(arn).await?,
+        });
+        found().insert(arn.to_owned(), Arc::clone(&queue));
+        Ok(queue)
     }
 }
 

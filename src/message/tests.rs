@@ -6,19 +6,30 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::bulk::memory::{Fault, MemorySink};
-use crate::config::ShipSettings;
+use crate::config::{BackoffSettings, ShipSettings};
 use crate::object::memory::MemoryStore;
 use crate::quarantine::Place;
 use crate::quarantine::memory::MemoryQuarantine;
 use crate::queue::memory::{Fault as QueueFault, MemoryQueue};
+use crate::queue::{Attributes, ReceivedMessage};
 
 const LINES: &str = "srcaddr dstaddr end\n10.0.0.1 10.0.0.2 1418530070\n10.0.0.1 10.0.0.3 1418530071\n";
+
+/// Without jitter: every wait is its limit.
+const BACKOFF: BackoffSettings = BackoffSettings {
+    base: Duration::from_secs(300),
+    max: Duration::from_secs(3600),
+};
+
+/// The main queue's own visibility timeout.
+const VISIBILITY: Duration = Duration::from_secs(700);
 
 struct World {
     store: MemoryStore,
     sink: MemorySink,
+    main: Arc<MemoryQueue>,
     quarantine: MemoryQuarantine,
-    processor: Processor<MemoryStore, MemorySink, MemoryQuarantine, MemoryQueue>,
+    processor: Processor<MemoryStore, MemorySink, MemoryQuarantine, MemoryQueue, Arc<MemoryQueue>>,
 }
 
 impl World {
@@ -36,18 +47,66 @@ impl World {
             settings,
             Arc::default(),
         );
-        let processor = Processor::new(shipper, MemoryQueue::new("dlq"), 5);
+        let main = Arc::new(MemoryQueue::new("main"));
+        let returns = Returns::new(Arc::clone(&main), BACKOFF, || 1.0);
+        let processor = Processor::new(shipper, MemoryQueue::new("dlq"), returns, 5);
         Self {
             store,
             sink,
+            main,
             quarantine,
             processor,
         }
     }
 
     async fn process(&self, messages: &[Message]) -> BatchReport {
-        let deadline = Deadline::new(Instant::now() + Duration::from_secs(30), Duration::ZERO);
+        self.process_within(messages, Duration::from_secs(30)).await
+    }
+
+    async fn process_within(&self, messages: &[Message], time: Duration) -> BatchReport {
+        let deadline = Deadline::new(Instant::now() + time, Duration::ZERO);
         self.processor.process(messages, "request-1", deadline).await
+    }
+
+    /// Receives what comes within a day, processes it as a batch, deletes what did not fail, and says after which wait
+    /// it came and how it ended.
+    async fn receive(&self) -> (Duration, BatchReport) {
+        self.receive_within(Duration::from_secs(30)).await
+    }
+
+    /// The same, with this much time for the invocation.
+    async fn receive_within(&self, time: Duration) -> (Duration, BatchReport) {
+        let begin = Instant::now();
+        let mut received = Vec::new();
+        while received.is_empty() {
+            assert!(
+                begin.elapsed() < Duration::from_secs(86_400),
+                "nothing comes back"
+            );
+            let wait = Duration::from_secs(20);
+            received = self.main.receive(10, wait, Some(VISIBILITY)).await.unwrap();
+        }
+        let waited = begin.elapsed();
+        let queue_arn = self.main.arn();
+        let message = |received: &ReceivedMessage| Message {
+            id: received.id.clone(),
+            receipt_handle: received.receipt_handle.clone(),
+            queue_arn: queue_arn.clone(),
+            body: received.body.clone(),
+            receive_count: received.receive_count,
+            hops: 0,
+        };
+        let messages: Vec<Message> = received.iter().map(message).collect();
+        let report = self.process_within(&messages, time).await;
+        received.retain(|message| !report.failed_ids.contains(&message.id));
+        let done: Vec<String> = received
+            .into_iter()
+            .map(|message| message.receipt_handle)
+            .collect();
+        if !done.is_empty() {
+            assert!(self.main.delete_batch(&done).await.iter().all(Result::is_ok));
+        }
+        (waited, report)
     }
 
     /// Reason and key of each dead letter.
@@ -75,6 +134,8 @@ fn message(id: &str, receive_count: u32, keys: &[&str]) -> Message {
     let body = serde_json::json!({ "Records": records }).to_string();
     Message {
         id: id.to_owned(),
+        receipt_handle: String::new(),
+        queue_arn: String::new(),
         body,
         receive_count,
         hops: 0,
@@ -87,10 +148,8 @@ async fn what_is_accounted_for_or_dead_lettered_is_acknowledged() {
     world.store.put("good", LINES);
     world.store.put("bad", format!("{LINES}x\n"));
     let nonsense = Message {
-        id: "m4".into(),
         body: "?".into(),
-        receive_count: 1,
-        hops: 0,
+        ..message("m4", 1, &[])
     };
     let messages = [
         message("m1", 1, &["good"]),
@@ -167,6 +226,73 @@ async fn an_outage_comes_back_until_the_last_receive_and_then_says_why() {
         world.letters(),
         [("bulk.unavailable".to_owned(), "good".to_owned())]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_fails_waits_longer_each_time_and_then_says_why() {
+    let world = World::new();
+    world.store.put("good", LINES);
+    world
+        .sink
+        .always(Some(Fault::Items(vec![0], 403, "cluster_block_exception")));
+    world.main.put(&message("", 0, &["good"]).body, Attributes::new());
+    let mut waits = Vec::new();
+    while !world.main.messages().is_empty() {
+        let (waited, report) = world.receive().await;
+        waits.push(waited.as_secs());
+        assert_eq!(report.failed_ids.len(), world.main.messages().len());
+    }
+    assert_eq!(waits, [0, 300, 600, 1200, 2400]);
+    assert_eq!(world.letters(), [("bulk.blocked".to_owned(), "good".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_only_ran_out_of_time_comes_back_soon() {
+    let world = World::new();
+    world.store.put("good", LINES);
+    world.main.put(&message("", 0, &["good"]).body, Attributes::new());
+    let (_, report) = world.receive_within(Duration::ZERO).await;
+    assert_eq!(report.failed_ids.len(), 1);
+    let (waited, report) = world.receive().await;
+    assert_eq!((waited.as_secs(), report.counts.indexed), (10, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_sqs_does_not_take_comes_back_by_the_queues_own_timeout() {
+    for fault in [QueueFault::Call, QueueFault::Entries(vec![0]), QueueFault::Hang] {
+        let world = World::new();
+        world
+            .sink
+            .always(Some(Fault::Items(vec![0], 403, "cluster_block_exception")));
+        world.store.put("good", LINES);
+        world.main.put(&message("", 0, &["good"]).body, Attributes::new());
+        world.main.script("ChangeMessageVisibilityBatch", fault);
+        let begin = Instant::now();
+        let (_, report) = world.receive().await;
+        assert_eq!(report.failed_ids.len(), 1);
+        world.sink.always(None);
+        world.receive().await;
+        assert_eq!(begin.elapsed(), VISIBILITY);
+        assert_eq!(world.main.messages(), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_at_its_limit_stays_a_failure_until_its_dead_letter_is_written() {
+    for fault in [QueueFault::Call, QueueFault::LostAnswer, QueueFault::Hang] {
+        let world = World::new();
+        world.store.put("good", LINES);
+        world.sink.always(Some(Fault::Status(503)));
+        world.processor.dead_letters.script("SendMessage", fault);
+        let last = [message("m1", 5, &["good"])];
+        let report = world.process(&last).await;
+        assert_eq!(
+            (report.failed_ids, report.num_dead_letters),
+            (vec!["m1".to_owned()], 0)
+        );
+        let report = world.process(&last).await;
+        assert_eq!((report.failed_ids.len(), report.num_dead_letters), (0, 1));
+    }
 }
 
 #[tokio::test(start_paused = true)]

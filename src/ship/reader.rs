@@ -53,10 +53,13 @@ impl<S: ObjectStore> ObjectReader<S> {
             let summary = converter.convert(ChunkReader::new(reader), number, &source, &mut taker);
             (summary, taker.malformed.unwrap_or_default())
         });
-        feed(opened.body, chunks).await;
+        let num_bytes_read = feed(opened.body, chunks).await;
         match work.await {
             Ok((summary, malformed)) => ObjectRead {
-                summary,
+                summary: ReadSummary {
+                    num_bytes_read,
+                    ..summary
+                },
                 info: opened.info,
                 malformed,
             },
@@ -115,18 +118,22 @@ impl Taker for SegmentSender {
 }
 
 /// Passes the chunks on until the end, an error, or until nobody wants them any more. An empty chunk says that the
-/// object is whole.
-async fn feed(mut body: impl ObjectBody, chunks: mpsc::Sender<Result<Bytes, StoreError>>) {
+/// object is whole. Answers with the bytes that came.
+async fn feed(mut body: impl ObjectBody, chunks: mpsc::Sender<Result<Bytes, StoreError>>) -> u64 {
+    let mut num_bytes = 0;
     loop {
         let chunk = match body.next_chunk().await {
             Ok(Some(chunk)) if chunk.is_empty() => continue,
-            Ok(Some(chunk)) => Ok(chunk),
+            Ok(Some(chunk)) => {
+                num_bytes += chunk.len() as u64;
+                Ok(chunk)
+            }
             Ok(None) => Ok(Bytes::new()),
             Err(error) => Err(error),
         };
         let is_last = !matches!(&chunk, Ok(chunk) if !chunk.is_empty());
         if chunks.send(chunk).await.is_err() || is_last {
-            return;
+            return num_bytes;
         }
     }
 }
