@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use jiff::Timestamp;
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use tokio::time::Instant;
 
@@ -16,13 +17,16 @@ use crate::message::{Message, Processor};
 use crate::object::ObjectStore;
 use crate::quarantine::Quarantine;
 use crate::queue::{Attribute, Attributes, MessageQueue, QueueFinder};
+use crate::telemetry::metrics::{Invocation, MetricLog};
 
-/// Answers invocations until the environment is taken down. `margin`: time kept free before an invocation ends.
+/// Answers invocations until the environment is taken down. `margin`: time kept free before an invocation ends;
+/// `metrics`: where each invocation's go.
 pub async fn run<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder>(
     processor: Processor<S, B, K, Q, F>,
     margin: Duration,
+    metrics: MetricLog,
 ) -> Result<(), Error> {
-    let processor = &processor;
+    let (processor, metrics) = (&processor, &metrics);
     lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| async move {
         let LambdaEvent { payload, context } = event;
         let messages = payload
@@ -32,6 +36,13 @@ pub async fn run<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F:
             .collect::<Result<Vec<_>, _>>()?;
         let deadline = deadline(&context, margin);
         let report = processor.process(&messages, &context.request_id, deadline).await;
+        metrics.write(&Invocation {
+            report: &report,
+            now: Timestamp::now(),
+            request_id: &context.request_id,
+            function: &context.env_config.function_name,
+            version: &context.env_config.version,
+        });
         let mut response = SqsBatchResponse::default();
         response.set_failures(report.failed_ids);
         Ok::<_, Error>(response)
@@ -55,6 +66,7 @@ fn message(message: SqsMessage) -> Result<Message, Error> {
             .message_id
             .filter(|id| !id.is_empty())
             .ok_or("the event holds a message without an id")?,
+        receipt_handle: message.receipt_handle.unwrap_or_default(),
         queue_arn: message.event_source_arn.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
         receive_count: receive_count.unwrap_or(1),
@@ -90,7 +102,10 @@ mod tests {
         let mut messages = event.records.into_iter().map(message);
         let first = messages.next().unwrap().unwrap();
         assert_eq!((first.id.as_str(), first.receive_count, first.hops), ("m1", 3, 2));
-        assert_eq!(first.queue_arn, "arn:aws:sqs:us-east-2:1:q");
+        assert_eq!(
+            (first.receipt_handle.as_str(), first.queue_arn.as_str()),
+            ("r", "arn:aws:sqs:us-east-2:1:q")
+        );
         assert_eq!(first.attributes["resume_line"], Attribute::Text("x".into()));
         let second = messages.next().unwrap().unwrap();
         assert_eq!((second.receive_count, second.hops), (1, 0));

@@ -34,7 +34,7 @@
 //! | [`deadline`] | the end of an invocation | how much of its time may be used |
 //! | [`lambda`] | Lambda's SQS event | a partial batch response |
 //! | [`aws`] | the seams | S3, SQS and Secrets Manager; the only home of the SDK's types |
-//! | [`telemetry`] | what happened | structured log lines |
+//! | [`telemetry`] | what happened | structured log lines, metrics |
 //! | [`assets`] | `index-templates/` | bytes inside the binaries |
 //! | [`cli`] | command lines | `redrive` and `flowctl` |
 //!

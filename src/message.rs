@@ -1,12 +1,13 @@
 //! A message batch → acknowledged, dead-lettered or failed messages.
 //!
 //! A message is acknowledged only when every object that it names is fully accounted for, safely in the dead-letter
-//! queue, or safely handed on to another invocation. Everything else makes it an item failure: it comes back by its visibility timeout.
+//! queue, or safely handed on to another invocation. Everything else makes it an item failure: it comes back, later each
+//! time ([`returns`]).
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::bulk::BulkSink;
 use crate::continuation::{Continuation, Earlier};
@@ -17,13 +18,18 @@ use crate::object::ObjectStore;
 use crate::outcome::{Counts, Disposition, Failure, Reason, error_chain};
 use crate::quarantine::Quarantine;
 use crate::queue::{Attributes, MessageQueue, OutgoingMessage, QueueFinder};
-use crate::ship::{ObjectPass, ObjectReport, ShipReport, Shipper};
+use crate::ship::{ObjectPass, ObjectReport, ShipReport, Shipper, Work};
+use returns::{Cause, Returns};
+
+pub mod returns;
 
 /// One message of the main queue, as the event source mapping hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The queue's id of the message.
     pub id: String,
+    /// What changes its visibility.
+    pub receipt_handle: String,
     /// ARN of the queue that it comes from.
     pub queue_arn: String,
     /// A notification.
@@ -49,6 +55,14 @@ pub struct BatchReport {
     pub num_ignored: u64,
     /// The counters of all objects.
     pub counts: Counts,
+    /// What shipping them took.
+    pub work: Work,
+    /// Messages of the batch.
+    pub num_messages: u64,
+    /// From the event to the answer, ms.
+    pub duration_ms: u64,
+    /// Left at the end until work would have had to stop, ms.
+    pub time_left_ms: u64,
 }
 
 /// Processes message batches. One per process.
@@ -56,7 +70,7 @@ pub struct BatchReport {
 pub struct Processor<S, B, K, Q, F> {
     shipper: Shipper<S, B, K>,
     dead_letters: Q,
-    queues: F,
+    returns: Returns<F>,
     max_receives: u32,
 }
 
@@ -111,20 +125,24 @@ struct Rest {
 
 impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder> Processor<S, B, K, Q, F> {
     /// Ships with `shipper`; writes dead letters to `dead_letters`, for transient failures once a message was received
-    /// `max_receives` times; hands objects that need more time on to the queue that their message came from, which
-    /// `queues` finds.
-    pub fn new(shipper: Shipper<S, B, K>, dead_letters: Q, queues: F, max_receives: u32) -> Self {
+    /// `max_receives` times; until then `returns` decides when it comes back. Objects that need more time are handed on to
+    /// the queue that their message came from.
+    pub fn new(shipper: Shipper<S, B, K>, dead_letters: Q, returns: Returns<F>, max_receives: u32) -> Self {
         Self {
             shipper,
             dead_letters,
-            queues,
+            returns,
             max_receives,
         }
     }
 
     /// Processes one batch. `request_id` names the invocation in dead letters and logs.
     pub async fn process(&self, messages: &[Message], request_id: &str, deadline: Deadline) -> BatchReport {
-        let mut batch = BatchReport::default();
+        let begin = Instant::now();
+        let mut batch = BatchReport {
+            num_messages: messages.len() as u64,
+            ..BatchReport::default()
+        };
         let opened: Vec<Opened<'_>> = messages
             .iter()
             .map(|message| self.open(message, &mut batch))
@@ -133,6 +151,8 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
         let passes = contents.flat_map(|content| content.named.iter().map(|named| content.pass(named)));
         let report = self.shipper.ship(passes.collect(), deadline).await;
 
+        let mut failed = Vec::new();
+        let mut cause = cause(&report);
         let mut reports = report.objects.iter();
         for Opened { message, content } in &opened {
             let settlement = match content {
@@ -150,16 +170,24 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
                     })
                 }
             };
-            let settled = match settlement {
-                Some(settlement) => self.settle(message, settlement, deadline, &mut batch).await,
-                None => false,
-            };
-            if !settled {
-                batch.failed_ids.push(message.id.clone());
+            match settlement {
+                Some(settlement) if self.settle(message, &settlement, deadline, &mut batch).await => {}
+                Some(_not_written) => {
+                    cause = Cause::Trouble;
+                    failed.push(*message);
+                }
+                None => failed.push(*message),
             }
         }
+        self.returns
+            .schedule(&failed, cause, deadline.settle_timeout())
+            .await;
+        batch.failed_ids = failed.iter().map(|message| message.id.clone()).collect();
         batch.counts = report.counts();
-        log_invocation(&report, &batch, messages.len(), request_id, deadline);
+        batch.work = report.work;
+        batch.duration_ms = milliseconds(begin.elapsed());
+        batch.time_left_ms = milliseconds(deadline.time_left());
+        log_invocation(&batch, request_id);
         batch
     }
 
@@ -230,7 +258,7 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
     async fn settle(
         &self,
         message: &Message,
-        settlement: Settlement,
+        settlement: &Settlement,
         deadline: Deadline,
         batch: &mut BatchReport,
     ) -> bool {
@@ -283,7 +311,7 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
     /// Whether the main queue has confirmed it.
     async fn hand_on(&self, message: &Message, continuation: &OutgoingMessage, deadline: Deadline) -> bool {
         let send = async {
-            self.queues
+            self.returns
                 .find(&message.queue_arn)
                 .await?
                 .send(continuation)
@@ -340,6 +368,21 @@ fn refused_before(earlier: &Counts) -> Option<Failure> {
     })
 }
 
+/// Objects that were not finished in time because others had trouble wait as long as those.
+fn cause(report: &ShipReport) -> Cause {
+    let mut reasons = report
+        .objects
+        .iter()
+        .filter_map(|object| Some(object.failure.as_ref()?.reason));
+    let is_trouble =
+        |reason: Reason| reason.disposition() == Disposition::Transient && reason != Reason::DeadlineExceeded;
+    if reasons.any(is_trouble) {
+        Cause::Trouble
+    } else {
+        Cause::OutOfTime
+    }
+}
+
 fn circumstances(message: &Message, request_id: &str) -> Circumstances {
     Circumstances {
         attempts: message.receive_count,
@@ -360,12 +403,14 @@ fn log_object(report: &ObjectReport, earlier: &Earlier, message: &Message, becom
         refused,
     } = report.counts;
     let elapsed_ms = milliseconds(report.elapsed);
+    let bytes_read = report.num_bytes_read;
     let object = report.object.to_string();
     let (message_id, attempt) = (&message.id, message.receive_count);
     let (pass, first_line, lines_before) = (earlier.passes + 1, report.first_line, earlier.counts.lines);
     match &report.failure {
         None => tracing::info!(
             object,
+            bytes_read,
             lines,
             indexed,
             duplicate,
@@ -383,8 +428,9 @@ fn log_object(report: &ObjectReport, earlier: &Earlier, message: &Message, becom
             "object shipped"
         ),
         Some(failure) => tracing::warn!(
-            object, lines, indexed, duplicate, no_data, quarantined, refused, elapsed_ms, message_id, attempt, pass, first_line,
-            lines_before, becomes, reason = %failure.reason, detail = failure.detail,
+            object, bytes_read, lines, indexed, duplicate, no_data, quarantined, refused, elapsed_ms, message_id, attempt,
+            pass, first_line, lines_before, becomes,
+            reason = %failure.reason, detail = failure.detail,
             "object failed"
         ),
     }
@@ -395,13 +441,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn log_invocation(
-    report: &ShipReport,
-    batch: &BatchReport,
-    num_messages: usize,
-    request_id: &str,
-    deadline: Deadline,
-) {
+fn log_invocation(batch: &BatchReport, request_id: &str) {
     let Counts {
         lines,
         indexed,
@@ -410,24 +450,28 @@ fn log_invocation(
         quarantined,
         refused,
     } = batch.counts;
+    let work = &batch.work;
     tracing::info!(
         request_id,
-        messages = num_messages,
+        messages = batch.num_messages,
         failed = batch.failed_ids.len(),
         dead_lettered = batch.num_dead_letters,
         handed_on = batch.num_continuations,
         ignored = batch.num_ignored,
-        objects = report.objects.len(),
+        objects = work.num_objects,
         lines,
         indexed,
         duplicate,
         no_data,
         quarantined,
         refused,
-        bulk_requests = report.num_requests,
-        bulk_bytes = report.num_bytes_sent,
-        throttles = report.num_throttles,
-        time_left_ms = milliseconds(deadline.time_left()),
+        bytes_read = work.num_bytes_read,
+        bulk_requests = work.num_requests,
+        bulk_bytes = work.num_bytes_sent,
+        resent = work.num_resent,
+        throttles = work.num_throttles,
+        duration_ms = batch.duration_ms,
+        time_left_ms = batch.time_left_ms,
         "invocation finished"
     );
 }

@@ -1,4 +1,7 @@
-//! Structured log lines: JSON on stdout in Lambda (CloudWatch reads it there), plain text on stderr for people.
+//! Structured log lines: JSON on stdout in Lambda (CloudWatch reads it there), plain text on stderr for people. Metrics
+//! are lines there, too.
+
+pub mod metrics;
 
 use std::io;
 

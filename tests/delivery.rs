@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flowship::queue::MessageQueue;
+use flowship::telemetry::metrics::METRICS;
 use serde_json::json;
 
 use crate::support::world::attribute;
@@ -64,6 +65,43 @@ async fn a_batch_of_objects_is_counted_exactly_and_a_redelivery_adds_nothing() {
     assert_eq!(world.documents().await, expected);
     assert_eq!(sum(&world, "duplicate"), documents, "all of the second pass");
     assert!(world.take_dead_letters().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_say_what_the_log_and_the_index_say() {
+    let world = World::new("metrics").await;
+    let log = FlowLog::new().records(0, 0, 300).no_data(7);
+    let bytes = log.gzip();
+    world.put("whole.gz", bytes.clone()).await;
+    world.send(world.event(&["missing.gz"])).await;
+    let (_, reports) = world.drain().await;
+
+    let lines = world.metric_lines();
+    assert_eq!(lines.len(), reports.len(), "one an invocation");
+    for (line, logged) in lines.iter().zip(world.invocation_log()) {
+        assert_eq!(line["FunctionName"], "shipper");
+        assert_eq!(line["request_id"], logged["request_id"]);
+        for metric in METRICS {
+            let name = metric.name;
+            if !name.starts_with("lag_") {
+                assert_eq!(line[name], logged[name], "{name}");
+            }
+        }
+    }
+    let sum = |name: &str| -> u64 { lines.iter().filter_map(|line| line[name].as_u64()).sum() };
+    let counted = [
+        "lines",
+        "indexed",
+        "no_data",
+        "dead_lettered",
+        "failed",
+        "bytes_read",
+    ]
+    .map(sum);
+    assert_eq!(counted, [307, 300, 7, 1, 0, bytes.len() as u64]);
+    // The records are of a day that is long over; how long, only the clock knows.
+    let with_lag = lines.iter().filter(|line| line.get("lag_max_seconds").is_some());
+    assert_eq!(with_lag.count(), 1, "only where something was indexed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

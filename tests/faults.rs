@@ -14,6 +14,7 @@ mod interruptions;
 mod operators;
 mod outages;
 mod refusals;
+mod returns;
 
 /// The smallest bulk body that the settings allow: many bodies of few lines.
 const SMALLEST_BODY: &str = "1048576";

@@ -1,29 +1,52 @@
-//! A cluster with TLS and users: what the function needs to be told, and the least rights that it works with.
+//! A cluster with TLS and users: what the function needs to be told, the least rights that it works with, and what
+//! becomes of it when its secret is rotated.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
+use flowship::aws::sqs::SqsQueue;
+use flowship::cli::lambda_local::{InvocationReport, LambdaLocal, Outcome};
 use flowship::elasticsearch::setup::{self, SetupError};
 use serde_json::json;
 
 use crate::settings::start_shipper;
 use crate::support::stack::OwnElasticsearch;
-use crate::support::world::{Options, World, connect};
+use crate::support::world::{Options, World, attribute, connect, wait_until};
 use crate::support::{FlowLog, Stack};
+
+/// The secured node, for all tests of this module.
+fn secured_node() -> &'static OwnElasticsearch {
+    static NODE: OnceLock<OwnElasticsearch> = OnceLock::new();
+    tokio::task::block_in_place(|| NODE.get_or_init(|| OwnElasticsearch::start("secure", &["--secure"])))
+}
+
+fn user(node: &OwnElasticsearch, name: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("ELASTICSEARCH_CA_FILE", ca(node)),
+        ("ELASTICSEARCH_USERNAME", name.to_owned()),
+        ("ELASTICSEARCH_PASSWORD", format!("{name}-password")),
+    ]
+}
+
+fn ca(node: &OwnElasticsearch) -> String {
+    node.ca_file().to_str().unwrap().to_owned()
+}
+
+async fn secured_world(name: &str, node: &OwnElasticsearch) -> World {
+    let options = Options {
+        elasticsearch_url: Some(node.url.clone()),
+        admin: user(node, "admin"),
+        ..Options::default()
+    };
+    World::with(name, options).await
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secured_cluster_is_used_with_the_least_rights_and_wrong_settings_are_named() {
-    let node = OwnElasticsearch::start("secure", &["--secure"]);
-    let ca = node.ca_file().to_str().unwrap().to_owned();
-    let user = |name: &str| {
-        vec![
-            ("ELASTICSEARCH_CA_FILE", ca.clone()),
-            ("ELASTICSEARCH_USERNAME", name.to_owned()),
-            ("ELASTICSEARCH_PASSWORD", format!("{name}-password")),
-        ]
-    };
+    let node = secured_node();
 
     // The installer's rights are needed for templates; the function's do not suffice, and the error says which do.
-    let shipper = connect(&node.url, &user("shipper")).await;
+    let shipper = connect(&node.url, &user(node, "shipper")).await;
     let refused = setup::plan(&shipper, "flowlogs-secure", false).await.unwrap_err();
     let named = matches!(
         refused,
@@ -35,12 +58,7 @@ async fn a_secured_cluster_is_used_with_the_least_rights_and_wrong_settings_are_
     );
     assert!(named, "{refused}");
 
-    let options = Options {
-        elasticsearch_url: Some(node.url.clone()),
-        admin: user("admin"),
-        ..Options::default()
-    };
-    let mut world = World::with("flowlogs-secure", options).await;
+    let mut world = secured_world("flowlogs-secure", node).await;
 
     // Wrong ways first: each is one clear message and no start.
     let mut wrong = world.variables.clone();
@@ -49,7 +67,7 @@ async fn a_secured_cluster_is_used_with_the_least_rights_and_wrong_settings_are_
         problem.starts_with("FLOWSHIP_ELASTICSEARCH_CA_FILE: the certificate of"),
         "{problem}"
     );
-    wrong.insert("FLOWSHIP_ELASTICSEARCH_CA_FILE".into(), ca.clone());
+    wrong.insert("FLOWSHIP_ELASTICSEARCH_CA_FILE".into(), ca(node));
     let problem = start_shipper(&wrong);
     assert!(
         problem.starts_with("FLOWSHIP_ELASTICSEARCH_API_KEY: Elasticsearch at"),
@@ -67,10 +85,11 @@ async fn a_secured_cluster_is_used_with_the_least_rights_and_wrong_settings_are_
     // Rightly told, with the password in Secrets Manager.
     world
         .variables
-        .insert("FLOWSHIP_ELASTICSEARCH_CA_FILE".into(), ca);
-    world
-        .variables
-        .insert("FLOWSHIP_ELASTICSEARCH_SECRET_ARN".into(), create_secret().await);
+        .insert("FLOWSHIP_ELASTICSEARCH_CA_FILE".into(), ca(node));
+    world.variables.insert(
+        "FLOWSHIP_ELASTICSEARCH_SECRET_ARN".into(),
+        create_secret("flowlogs-secure", "shipper", "shipper-password").await,
+    );
     world
         .put("one.gz", FlowLog::new().records(1, 0, 200).gzip())
         .await;
@@ -87,22 +106,116 @@ async fn a_secured_cluster_is_used_with_the_least_rights_and_wrong_settings_are_
     world.drain().await;
     let letters = world.take_dead_letters().await;
     assert_eq!(letters.len(), 1, "{letters:?}");
-    assert_eq!(
-        crate::support::world::attribute(&letters[0], "reason"),
-        "bulk.unauthorized"
-    );
+    assert_eq!(attribute(&letters[0], "reason"), "bulk.unauthorized");
 }
 
-async fn create_secret() -> String {
-    let client = aws_sdk_secretsmanager::Client::new(&Stack::shared().aws_config().await);
-    let text = json!({"username": "shipper", "password": "shipper-password"}).to_string();
-    client
-        .create_secret()
-        .name("flowlogs-secure")
-        .secret_string(text)
-        .send()
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_secret_costs_nothing_and_one_that_was_forgotten_is_named() {
+    let node = secured_node();
+    let mut world = secured_world("flowlogs-rotated", node).await;
+    set_password(node, "shipper-password").await;
+    let secret = create_secret("flowlogs-rotated", USER, "shipper-password").await;
+    for (name, value) in [
+        ("FLOWSHIP_ELASTICSEARCH_CA_FILE", ca(node)),
+        ("FLOWSHIP_ELASTICSEARCH_SECRET_ARN", secret.clone()),
+    ] {
+        world.variables.insert(name.to_owned(), value);
+    }
+    let function = world.function().await;
+    let before = ship(&world, &function, 0).await;
+    assert!(before.outcome.is_complete_success(), "{before:?}");
+
+    set_password(node, "noauto-password").await;
+    put_secret(&secret, USER, "noauto-password").await;
+    let after = ship(&world, &function, 1).await;
+    assert!(after.outcome.is_complete_success(), "{after:?}");
+    assert_eq!(before.pid, after.pid, "the same process goes on");
+    assert_eq!(world.num_documents().await, 200);
+
+    // The password is another one, the secret is not: the message comes back, as from any other trouble.
+    set_password(node, "nocreate-password").await;
+    let refused = ship(&world, &function, 2).await;
+    let failed_ids = refused.message_ids.clone();
+    assert_eq!(refused.outcome, Outcome::Succeeded { failed_ids });
+    let last = world.object_log().pop().unwrap();
+    assert_eq!(
+        (&last["reason"], &last["becomes"]),
+        (&json!("bulk.unauthorized"), &json!("comes back")),
+        "{last}"
+    );
+    function.shut_down().await;
+
+    put_secret(&secret, USER, "nocreate-password").await;
+    world.drain().await;
+    assert_eq!(world.num_documents().await, 300);
+    assert_eq!(world.num_messages().await, 0);
+    assert_eq!(world.take_dead_letters().await, []);
+    let log = world.log().join("\n");
+    assert_eq!(log.matches("the secret was read again").count(), 1, "{log}");
+    assert!(!log.contains("-password"), "{log}");
+}
+
+/// A user of this test alone, with the rights of `shipper`.
+const USER: &str = "rotated";
+
+/// Gives the user the password of another one: the local server's users are lines of name and hash in files, which it
+/// reads again when they change.
+async fn set_password(node: &OwnElasticsearch, password: &str) {
+    let config = node.config();
+    let read = |file: &str| std::fs::read_to_string(config.join(file)).unwrap();
+    let like = password.strip_suffix("password").unwrap().replace('-', ":");
+    let users = read("users");
+    let hash = users.lines().find_map(|line| line.strip_prefix(&like)).unwrap();
+    let others: String = users
+        .lines()
+        .filter(|line| !line.starts_with(USER))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(config.join("users"), format!("{others}{USER}:{hash}\n")).unwrap();
+    let roles = read("users_roles").replace("_shipper:shipper\n", &format!("_shipper:shipper,{USER}\n"));
+    std::fs::write(config.join("users_roles"), roles).unwrap();
+    let settings = [
+        ("ELASTICSEARCH_CA_FILE", ca(node)),
+        ("ELASTICSEARCH_USERNAME", USER.to_owned()),
+        ("ELASTICSEARCH_PASSWORD", password.to_owned()),
+    ];
+    let client = connect(&node.url, &settings).await;
+    wait_until("the node takes the new password", async || {
+        client.probe().await.is_ok()
+    })
+    .await;
+}
+
+/// One object of 100 records, from its upload to the end of its invocation.
+async fn ship(world: &World, function: &LambdaLocal<SqsQueue>, number: u32) -> InvocationReport {
+    let log = FlowLog::new().records(number, 0, 100);
+    world.put(&format!("{number}.gz"), log.gzip()).await;
+    let messages = world.receive(1).await;
+    let mut report = function.invoke(&messages).await.unwrap();
+    function.settle(&messages, &mut report).await;
+    report
+}
+
+async fn secrets_manager() -> aws_sdk_secretsmanager::Client {
+    aws_sdk_secretsmanager::Client::new(&Stack::shared().aws_config().await)
+}
+
+async fn create_secret(name: &str, username: &str, password: &str) -> String {
+    let text = json!({"username": username, "password": password}).to_string();
+    let call = secrets_manager()
         .await
-        .unwrap()
-        .arn
-        .unwrap()
+        .create_secret()
+        .name(name)
+        .secret_string(text);
+    call.send().await.unwrap().arn.unwrap()
+}
+
+async fn put_secret(arn: &str, username: &str, password: &str) {
+    let text = json!({"username": username, "password": password}).to_string();
+    let call = secrets_manager()
+        .await
+        .put_secret_value()
+        .secret_id(arn)
+        .secret_string(text);
+    call.send().await.unwrap();
 }

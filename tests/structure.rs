@@ -6,6 +6,7 @@ use std::process::Command;
 
 use flowship::config::SETTINGS;
 use flowship::outcome::Reason;
+use flowship::telemetry::metrics::METRICS;
 
 use crate::support::stack::repository;
 
@@ -122,6 +123,15 @@ fn the_readme_names_every_reason() {
             readme.contains(&format!("`{reason}`")),
             "{reason} is not in the README"
         );
+    }
+}
+
+#[test]
+fn the_documentation_shows_every_metric() {
+    let page = fs::read_to_string(repository("src/telemetry/metrics.md")).unwrap();
+    for metric in METRICS {
+        let row = format!("| `{}` | {} | {}", metric.name, metric.unit, metric.meaning);
+        assert!(page.contains(&row), "{row} is not in metrics.md");
     }
 }
 

@@ -3,6 +3,7 @@
 use aws_sdk_secretsmanager::Client;
 
 use super::{AwsContext, describe};
+use crate::elasticsearch::renewal::SecretStore;
 
 /// Why a secret could not be read. Never holds its value.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +25,7 @@ pub enum SecretError {
 }
 
 /// Reads the current version of a secret by ARN or name.
-pub async fn read(context: &AwsContext, secret_id: &str) -> Result<String, SecretError> {
+async fn read(context: &AwsContext, secret_id: &str) -> Result<String, SecretError> {
     let answer = Client::new(&context.config)
         .get_secret_value()
         .secret_id(secret_id)
@@ -37,4 +38,10 @@ pub async fn read(context: &AwsContext, secret_id: &str) -> Result<String, Secre
     answer.secret_string.ok_or_else(|| SecretError::NotText {
         secret_id: secret_id.to_owned(),
     })
+}
+
+impl SecretStore for AwsContext {
+    async fn read_secret(&self, secret_id: &str) -> Result<String, String> {
+        read(self, secret_id).await.map_err(|error| error.to_string())
+    }
 }

@@ -17,7 +17,7 @@ use super::{AwsContext, describe};
 use crate::queue::arn::QueueArn;
 use crate::queue::{
     Attribute, Attributes, MessageQueue, OutgoingMessage, QueueError, QueueFinder, QueueStatus,
-    ReceivedMessage, RedrivePolicy,
+    ReceivedMessage, RedrivePolicy, VisibilityChange,
 };
 
 /// One SQS queue.
@@ -133,30 +133,14 @@ impl MessageQueue for SqsQueue {
         }
     }
 
-    async fn change_visibility(&self, receipt_handle: &str, timeout: Duration) -> Result<(), QueueError> {
-        self.client
-            .change_message_visibility()
-            .queue_url(&self.url)
-            .receipt_handle(receipt_handle)
-            .visibility_timeout(seconds_or_count(timeout.as_secs()))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| self.call_error("ChangeMessageVisibility", &error))
-    }
-
-    async fn change_visibility_batch(
-        &self,
-        receipt_handles: &[String],
-        timeout: Duration,
-    ) -> Vec<Result<(), QueueError>> {
+    async fn change_visibility(&self, changes: &[VisibilityChange]) -> Vec<Result<(), QueueError>> {
         const CALL: &str = "ChangeMessageVisibilityBatch";
         let mut request = self.client.change_message_visibility_batch().queue_url(&self.url);
-        for (position, handle) in receipt_handles.iter().enumerate() {
+        for (position, change) in changes.iter().enumerate() {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(position.to_string())
-                .receipt_handle(handle)
-                .visibility_timeout(seconds_or_count(timeout.as_secs()))
+                .receipt_handle(&change.receipt_handle)
+                .visibility_timeout(seconds_or_count(change.timeout.as_secs()))
                 .build()
                 .expect("id and receipt handle are set");
             request = request.entries(entry);
@@ -164,9 +148,9 @@ impl MessageQueue for SqsQueue {
         match request.send().await {
             Ok(answer) => {
                 let changed = answer.successful().iter().map(|entry| entry.id());
-                per_entry(CALL, receipt_handles.len(), changed, answer.failed())
+                per_entry(CALL, changes.len(), changed, answer.failed())
             }
-            Err(error) => vec![Err(self.call_error(CALL, &error)); receipt_handles.len()],
+            Err(error) => vec![Err(self.call_error(CALL, &error)); changes.len()],
         }
     }
 

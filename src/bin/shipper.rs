@@ -6,16 +6,16 @@ use std::sync::Arc;
 use flowship::aws::{
     AwsContext,
     s3::S3Store,
-    secrets,
     sqs::{SqsQueue, SqsQueues},
 };
 use flowship::config::{self, ConfigError, Environment, ShipperSettings};
 use flowship::elasticsearch::client::{Client, ClientError};
+use flowship::elasticsearch::renewal::{RenewingClient, SecretStore};
 use flowship::enrich::Enrichment;
 use flowship::lambda;
-use flowship::message::Processor;
+use flowship::message::{Processor, returns::Returns};
 use flowship::ship::Shipper;
-use flowship::telemetry::{self, Audience};
+use flowship::telemetry::{self, Audience, metrics::MetricLog};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -36,19 +36,25 @@ async fn start(environment: &Environment) -> Result<(), StartError> {
         return Err(StartError::NotInLambda);
     }
     let aws = AwsContext::load().await;
-    let read_secret = async |arn: &str| secrets::read(&aws, arn).await.map_err(|error| error.to_string());
+    let read_secret = async |arn: &str| aws.read_secret(arn).await;
     let store = S3Store::new(&aws);
     let enrichment = Enrichment::open(&settings.ship.enrich, async || store.clone()).await?;
     let client = Client::connect(&settings.elasticsearch, read_secret).await?;
     client.probe().await?;
+    let client = RenewingClient::new(client, settings.elasticsearch.credentials, aws.clone());
     let shipper = Shipper::new(store.clone(), client, store, settings.ship, Arc::new(enrichment));
     let processor = Processor::new(
         shipper,
         SqsQueue::new(&aws, settings.dlq_url),
-        SqsQueues::new(&aws, settings.queue_url),
+        Returns::new(
+            SqsQueues::new(&aws, settings.queue_url),
+            settings.backoff,
+            fastrand::f64,
+        ),
         settings.max_receives,
     );
-    lambda::run(processor, settings.deadline_margin)
+    let metrics = MetricLog::new(settings.metrics_namespace);
+    lambda::run(processor, settings.deadline_margin, metrics)
         .await
         .map_err(StartError::Runtime)
 }

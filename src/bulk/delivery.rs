@@ -35,7 +35,9 @@ pub struct BodyReport {
     pub num_requests: u64,
     /// Bytes of their bodies as sent.
     pub num_bytes_sent: u64,
-    /// Answers that asked for less (429).
+    /// Documents that were sent again.
+    pub num_resent: u64,
+    /// Answers that say that the server has too much to do (429, 503).
     pub num_throttles: u64,
 }
 
@@ -68,6 +70,8 @@ impl<S: BulkSink> Courier<S> {
         let body = Arc::new(body);
         let mut report = BodyReport::default();
         let mut due = body.positions();
+        // How many of those in front were sent before.
+        let mut num_tried = 0;
         let mut patience = Patience::default();
         while !due.is_empty() {
             if deadline.sending_time_left().is_zero() {
@@ -76,9 +80,12 @@ impl<S: BulkSink> Courier<S> {
                 break;
             }
             let (step, num_sent) = self.send_piece(&body, &due, deadline, &mut report).await;
+            report.num_resent += num_tried.min(num_sent) as u64;
+            num_tried = num_tried.max(num_sent);
             match step {
                 Step::Settled { again, retry } => {
                     patience.progress(num_sent > again.len());
+                    num_tried = num_tried - num_sent + again.len();
                     due.splice(..num_sent, again);
                     if let Some(retry) = retry
                         && !self.pause(&mut patience, retry, None, deadline).await
@@ -149,8 +156,8 @@ impl<S: BulkSink> Courier<S> {
             }
             Meaning::TooLarge => self.split(body, piece, report),
             Meaning::Retry(retry) => {
+                report.num_throttles += u64::from(matches!(answer.status, 429 | 503));
                 if retry.throttled {
-                    report.num_throttles += 1;
                     self.limit.shrink();
                 }
                 Step::Nothing {

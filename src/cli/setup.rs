@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::{Output, exit, tell};
 use crate::assets::Kind;
-use crate::aws::{AwsContext, secrets};
+use crate::aws::AwsContext;
 use crate::config::{self, ElasticsearchSettings, Environment};
 use crate::elasticsearch::client::Client;
+use crate::elasticsearch::renewal::SecretStore;
 use crate::elasticsearch::setup::{self, Action, Difference, Interrupted, Plan, Step};
 
 const EXAMPLES: &str = "\
@@ -62,9 +63,7 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     let (settings, prefix) = read_settings(&environment)?;
 
     let client = Client::connect(&settings, async |arn| {
-        secrets::read(&AwsContext::load().await, arn)
-            .await
-            .map_err(|error| error.to_string())
+        AwsContext::load().await.read_secret(arn).await
     })
     .await?;
     client.probe().await?;

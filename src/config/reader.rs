@@ -144,6 +144,22 @@ impl<'a> Reader<'a> {
         locations
     }
 
+    /// CloudWatch's rule for namespaces.
+    pub(super) fn metrics_namespace(&mut self) -> Option<String> {
+        const NAME: &str = "METRICS_NAMESPACE";
+        let value = self.get(NAME).filter(|value| *value != "none")?;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_/#: ".contains(c);
+        if !value.chars().all(allowed) || value.len() > 255 || value.starts_with("AWS/") {
+            self.problem(
+                NAME,
+                format!(
+                    "`{value}` is no namespace: letters, digits, `.-_/#:` and blanks, at most 255, not under AWS/"
+                ),
+            );
+        }
+        Some(value.to_owned())
+    }
+
     fn format(&mut self) -> Option<Format> {
         const NAME: &str = "FORMAT";
         let text = self.get(NAME)?;

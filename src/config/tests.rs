@@ -36,6 +36,8 @@ fn all_problems_are_reported_at_once() {
         ("QUARANTINE_URI", "s3://bucket/"),
         ("QUARANTINE_MAX_SHARE", "101"),
         ("MAX_RECEIVES", "0"),
+        ("BACKOFF_MAX_SECONDS", "43200"),
+        ("METRICS_NAMESPACE", "AWS/Lambda"),
     ]);
     insta::assert_snapshot!(ShipperSettings::read(&environment).unwrap_err(), @"
     FLOWSHIP_ELASTICSEARCH_URLS: `localhost` is not a URL that starts with http:// or https://
@@ -50,6 +52,8 @@ fn all_problems_are_reported_at_once() {
     FLOWSHIP_QUARANTINE_MAX_SHARE: `101` is not a whole number from 0 to 100
     FLOWSHIP_DLQ_URL: is not set: give the URL of the SQS queue
     FLOWSHIP_MAX_RECEIVES: `0` is not a whole number from 1 to 1000
+    FLOWSHIP_BACKOFF_MAX_SECONDS: `43200` is not a whole number from 1 to 39600
+    FLOWSHIP_METRICS_NAMESPACE: `AWS/Lambda` is no namespace: letters, digits, `.-_/#:` and blanks, at most 255, not under AWS/
     ");
 }
 

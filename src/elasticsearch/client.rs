@@ -173,6 +173,18 @@ impl Client {
         }
     }
 
+    /// Reads the secret that the credentials name again; every later request of this client and its clones has them.
+    pub(super) async fn renew(
+        &self,
+        credentials: &Credentials,
+        read_secret: impl AsyncFnOnce(&str) -> Result<String, String>,
+    ) -> Result<(), ClientError> {
+        if let (Some(credentials), _) = resolve(credentials, read_secret).await? {
+            self.transport.set_auth(credentials);
+        }
+        Ok(())
+    }
+
     /// Where the cluster is.
     pub fn url(&self) -> &str {
         &self.first_url

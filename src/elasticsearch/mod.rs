@@ -1,4 +1,6 @@
-//! Elasticsearch over HTTP: the official client's transport, and what `flowctl setup` installs through it.
+//! Elasticsearch over HTTP: the official client's transport, credentials that are rotated meanwhile, and what
+//! `flowctl setup` installs.
 
 pub mod client;
+pub mod renewal;
 pub mod setup;

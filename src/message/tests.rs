@@ -6,16 +6,27 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::bulk::memory::{Fault, MemorySink};
-use crate::config::ShipSettings;
+use crate::config::{BackoffSettings, ShipSettings};
 use crate::object::memory::MemoryStore;
 use crate::quarantine::Place;
 use crate::quarantine::memory::MemoryQuarantine;
-use crate::queue::Attribute;
+use crate::queue::ReceivedMessage;
 use crate::queue::memory::{Fault as QueueFault, MemoryQueue};
+
+mod continued;
 
 const LINES: &str = "srcaddr dstaddr end\n10.0.0.1 10.0.0.2 1418530070\n10.0.0.1 10.0.0.3 1418530071\n";
 
 const ARN: &str = "arn:aws:sqs:us-east-1:000000000000:main";
+
+/// Without jitter: every wait is its limit.
+const BACKOFF: BackoffSettings = BackoffSettings {
+    base: Duration::from_secs(300),
+    max: Duration::from_secs(3600),
+};
+
+/// The main queue's own visibility timeout.
+const VISIBILITY: Duration = Duration::from_secs(700);
 
 struct World {
     main: Arc<MemoryQueue>,
@@ -41,7 +52,8 @@ impl World {
             settings,
             Arc::default(),
         );
-        let processor = Processor::new(shipper, MemoryQueue::new("dlq"), Arc::clone(&main), 5);
+        let returns = Returns::new(Arc::clone(&main), BACKOFF, || 1.0);
+        let processor = Processor::new(shipper, MemoryQueue::new("dlq"), returns, 5);
         Self {
             main,
             store,
@@ -52,8 +64,54 @@ impl World {
     }
 
     async fn process(&self, messages: &[Message]) -> BatchReport {
-        let deadline = Deadline::new(Instant::now() + Duration::from_secs(30), Duration::ZERO);
+        self.process_within(messages, Duration::from_secs(30)).await
+    }
+
+    async fn process_within(&self, messages: &[Message], time: Duration) -> BatchReport {
+        let deadline = Deadline::new(Instant::now() + time, Duration::ZERO);
         self.processor.process(messages, "request-1", deadline).await
+    }
+
+    /// Receives what comes within a day, processes it as a batch, deletes what did not fail, and says after which wait
+    /// it came and how it ended.
+    async fn receive(&self) -> (Duration, BatchReport) {
+        self.receive_within(Duration::from_secs(30)).await
+    }
+
+    /// The same, with this much time for the invocation.
+    async fn receive_within(&self, time: Duration) -> (Duration, BatchReport) {
+        let begin = Instant::now();
+        let mut received = Vec::new();
+        while received.is_empty() {
+            assert!(
+                begin.elapsed() < Duration::from_secs(86_400),
+                "nothing comes back"
+            );
+            let wait = Duration::from_secs(20);
+            received = self.main.receive(10, wait, Some(VISIBILITY)).await.unwrap();
+        }
+        let waited = begin.elapsed();
+        let queue_arn = self.main.arn();
+        let message = |received: &ReceivedMessage| Message {
+            id: received.id.clone(),
+            receipt_handle: received.receipt_handle.clone(),
+            queue_arn: queue_arn.clone(),
+            body: received.body.clone(),
+            receive_count: received.receive_count,
+            hops: 0,
+            attributes: received.attributes.clone(),
+        };
+        let messages: Vec<Message> = received.iter().map(message).collect();
+        let report = self.process_within(&messages, time).await;
+        received.retain(|message| !report.failed_ids.contains(&message.id));
+        let done: Vec<String> = received
+            .into_iter()
+            .map(|message| message.receipt_handle)
+            .collect();
+        if !done.is_empty() {
+            assert!(self.main.delete_batch(&done).await.iter().all(Result::is_ok));
+        }
+        (waited, report)
     }
 
     /// Reason and key of each dead letter.
@@ -81,6 +139,7 @@ fn message(id: &str, receive_count: u32, keys: &[&str]) -> Message {
     let body = serde_json::json!({ "Records": records }).to_string();
     Message {
         id: id.to_owned(),
+        receipt_handle: String::new(),
         body,
         receive_count,
         hops: 0,
@@ -95,9 +154,8 @@ async fn what_is_accounted_for_or_dead_lettered_is_acknowledged() {
     world.store.put("good", LINES);
     world.store.put("bad", format!("{LINES}x\n"));
     let nonsense = Message {
-        id: "m4".into(),
         body: "?".into(),
-        ..message("", 1, &[])
+        ..message("m4", 1, &[])
     };
     let messages = [
         message("m1", 1, &["good"]),
@@ -174,6 +232,73 @@ async fn an_outage_comes_back_until_the_last_receive_and_then_says_why() {
         world.letters(),
         [("bulk.unavailable".to_owned(), "good".to_owned())]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_fails_waits_longer_each_time_and_then_says_why() {
+    let world = World::new();
+    world.store.put("good", LINES);
+    world
+        .sink
+        .always(Some(Fault::Items(vec![0], 403, "cluster_block_exception")));
+    world.main.put(&message("", 0, &["good"]).body, Attributes::new());
+    let mut waits = Vec::new();
+    while !world.main.messages().is_empty() {
+        let (waited, report) = world.receive().await;
+        waits.push(waited.as_secs());
+        assert_eq!(report.failed_ids.len(), world.main.messages().len());
+    }
+    assert_eq!(waits, [0, 300, 600, 1200, 2400]);
+    assert_eq!(world.letters(), [("bulk.blocked".to_owned(), "good".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_only_ran_out_of_time_comes_back_soon() {
+    let world = World::new();
+    world.store.put("good", LINES);
+    world.main.put(&message("", 0, &["good"]).body, Attributes::new());
+    let (_, report) = world.receive_within(Duration::ZERO).await;
+    assert_eq!(report.failed_ids.len(), 1);
+    let (waited, report) = world.receive().await;
+    assert_eq!((waited.as_secs(), report.counts.indexed), (10, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_sqs_does_not_take_comes_back_by_the_queues_own_timeout() {
+    for fault in [QueueFault::Call, QueueFault::Entries(vec![0]), QueueFault::Hang] {
+        let world = World::new();
+        world
+            .sink
+            .always(Some(Fault::Items(vec![0], 403, "cluster_block_exception")));
+        world.store.put("good", LINES);
+        world.main.put(&message("", 0, &["good"]).body, Attributes::new());
+        world.main.script("ChangeMessageVisibilityBatch", fault);
+        let begin = Instant::now();
+        let (_, report) = world.receive().await;
+        assert_eq!(report.failed_ids.len(), 1);
+        world.sink.always(None);
+        world.receive().await;
+        assert_eq!(begin.elapsed(), VISIBILITY);
+        assert_eq!(world.main.messages(), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_at_its_limit_stays_a_failure_until_its_dead_letter_is_written() {
+    for fault in [QueueFault::Call, QueueFault::LostAnswer, QueueFault::Hang] {
+        let world = World::new();
+        world.store.put("good", LINES);
+        world.sink.always(Some(Fault::Status(503)));
+        world.processor.dead_letters.script("SendMessage", fault);
+        let last = [message("m1", 5, &["good"])];
+        let report = world.process(&last).await;
+        assert_eq!(
+            (report.failed_ids, report.num_dead_letters),
+            (vec!["m1".to_owned()], 0)
+        );
+        let report = world.process(&last).await;
+        assert_eq!((report.failed_ids.len(), report.num_dead_letters), (0, 1));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,175 +382,5 @@ async fn hops_and_attempts_are_on_the_dead_letter() {
     assert_eq!(
         letters[0].attributes["request_id"].to_text().as_deref(),
         Some("request-1")
-    );
-}
-
-/// Two objects that take more time than there is, together.
-fn slow() -> World {
-    let world = World::with(ShipSettings {
-        bulk_max_bytes: 1 << 20,
-        bulk_in_flight: 1,
-        ..ShipSettings::default()
-    });
-    world.sink.delay(Duration::from_millis(300));
-    world
-}
-
-/// Twelve bodies.
-fn large() -> String {
-    let line = |number: u32| format!("10.0.0.1 10.0.0.2 {}\n", 1_418_530_070 + number);
-    format!(
-        "srcaddr dstaddr end\n{}",
-        (0..24_000).map(line).collect::<String>()
-    )
-}
-
-async fn process_briefly(world: &World, messages: &[Message]) -> BatchReport {
-    let second = Duration::from_secs(1);
-    let deadline = Deadline::new(Instant::now() + 2 * second, second);
-    world.processor.process(messages, "request-1", deadline).await
-}
-
-/// The one message of the main queue, received.
-async fn receive(world: &World) -> Option<Message> {
-    let mut received = world.main.receive(1, Duration::ZERO, None).await.unwrap();
-    let received = received.pop()?;
-    world.main.delete_batch(&[received.receipt_handle]).await;
-    Some(Message {
-        body: received.body,
-        attributes: received.attributes,
-        ..message(&received.id, received.receive_count, &[])
-    })
-}
-
-#[tokio::test]
-async fn what_needs_more_time_is_handed_on_until_every_line_is_accounted_for() {
-    let world = slow();
-    world.store.put("large", large());
-    let mut next = Some(Message {
-        hops: 2,
-        ..message("m1", 1, &["large"])
-    });
-    let (mut counts, mut num_passes) = (Counts::default(), 0);
-    while let Some(message) = next {
-        let report = process_briefly(&world, std::slice::from_ref(&message)).await;
-        if !report.failed_ids.is_empty() {
-            // Too slow a machine: it comes back.
-            next = Some(message);
-            continue;
-        }
-        counts.add(&report.counts);
-        num_passes += 1;
-        next = receive(&world).await;
-        assert_eq!(report.num_continuations, u64::from(next.is_some()));
-        if let Some(message) = &mut next {
-            let continuation = Continuation::read(&message.attributes).unwrap().unwrap();
-            assert_eq!(continuation.earlier.counts, counts);
-            assert_eq!(continuation.earlier.passes, num_passes);
-            assert_eq!(message.attributes["hops"].to_number(), Some(2));
-            message.hops = 2;
-        }
-    }
-    assert!(num_passes > 1);
-    assert_eq!((counts.lines, counts.accounted()), (24_000, 24_000));
-    assert_eq!((world.sink.num_documents(), world.letters()), (24_000, vec![]));
-}
-
-#[tokio::test]
-async fn what_is_not_handed_on_comes_back_and_is_dead_lettered_at_last() {
-    let world = slow();
-    world.store.put("large", large());
-    world.main.script("SendMessage", QueueFault::Call);
-    let report = process_briefly(&world, &[message("m1", 1, &["large"])]).await;
-    assert_eq!((report.failed_ids.len(), report.num_continuations), (1, 0));
-    let elsewhere = Message {
-        queue_arn: String::new(),
-        ..message("m1", 5, &["large"])
-    };
-    let report = process_briefly(&world, &[elsewhere]).await;
-    assert_eq!((report.failed_ids.len(), report.num_dead_letters), (0, 1));
-    let expected = ("deadline.exceeded".to_owned(), "large".to_owned());
-    assert_eq!((world.letters(), world.main.messages()), (vec![expected], vec![]));
-}
-
-#[tokio::test]
-async fn a_line_to_go_on_with_that_cannot_be_read_is_not_taken_for_none() {
-    let world = World::new();
-    world.store.put("good", LINES);
-    let attributes = Attributes::from([("resume_line".to_owned(), Attribute::Text("x".to_owned()))]);
-    let damaged = Message {
-        attributes,
-        ..message("m1", 1, &["good"])
-    };
-    world.process(&[damaged]).await;
-    let expected = ("notification.malformed".to_owned(), "good".to_owned());
-    assert_eq!((world.letters(), world.sink.num_documents()), (vec![expected], 0));
-}
-
-fn from_line(line: u64, earlier: Counts) -> Message {
-    let continuation = Continuation {
-        resume_line: line,
-        etag: Some(MemoryStore::ETAG.to_owned()),
-        earlier: Earlier {
-            passes: 1,
-            counts: earlier,
-        },
-    };
-    let named = notification::parse(&message("", 1, &["good"]).body)
-        .unwrap()
-        .objects;
-    Message {
-        attributes: continuation.message(&named[0], 0).attributes,
-        ..message("m1", 1, &["good"])
-    }
-}
-
-#[tokio::test]
-async fn a_continuation_ships_the_rest_and_a_dead_letter_of_it_counts_all_passes() {
-    let world = World::new();
-    world.store.put("good", format!("{LINES}x\n"));
-    let before = Counts {
-        lines: 1,
-        indexed: 1,
-        ..Counts::default()
-    };
-    let report = world.process(&[from_line(3, before)]).await;
-    assert_eq!((report.counts.indexed, report.counts.lines), (1, 2));
-    let letters = world.processor.dead_letters.messages();
-    let progress = letters[0].attributes["progress"].to_text().unwrap();
-    let expected = r#"{"lines":3,"indexed":2,"duplicate":0,"no_data":0,"quarantined":0,"refused":1}"#;
-    assert_eq!(progress, expected);
-    assert!(
-        !letters[0].attributes.contains_key("resume_line"),
-        "redriven, it begins from the start"
-    );
-}
-
-#[tokio::test]
-async fn lines_that_an_earlier_pass_left_behind_are_not_forgotten() {
-    let world = World::new();
-    world.store.put("good", LINES);
-    let before = Counts {
-        lines: 1,
-        refused: 1,
-        ..Counts::default()
-    };
-    world.process(&[from_line(3, before)]).await;
-    let expected = ("line.malformed".to_owned(), "good".to_owned());
-    assert_eq!(world.letters(), [expected]);
-}
-
-#[tokio::test]
-async fn of_a_message_with_several_objects_those_without_time_get_their_own() {
-    let world = slow();
-    world.store.put("large", large());
-    world.store.put_stalled("stalled", LINES, 30);
-    let report = process_briefly(&world, &[message("m1", 1, &["large", "stalled"])]).await;
-    assert_eq!((report.failed_ids.len(), report.num_continuations), (0, 2));
-    let report = process_briefly(&world, &[message("m2", 1, &["stalled"])]).await;
-    assert_eq!(
-        (report.failed_ids.len(), report.num_continuations),
-        (1, 0),
-        "alone it has no excuse"
     );
 }

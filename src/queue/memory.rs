@@ -4,7 +4,7 @@
 //! Source of the behaviour: the Amazon SQS API reference, standard queues.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     Attribute, Attributes, MAX_ATTRIBUTES, MAX_BATCH_ENTRIES, MessageQueue, OutgoingMessage, QueueError,
-    QueueStatus, ReceivedMessage, RedrivePolicy,
+    QueueFinder, QueueStatus, ReceivedMessage, RedrivePolicy, VisibilityChange,
 };
 
 /// Largest message with its attributes, and largest sum of a batch.
@@ -113,8 +113,7 @@ impl MemoryQueue {
 
     /// What the next call of this name does; several line up.
     pub(crate) fn script(&self, call: &'static str, fault: Fault) {
-        const CALLS: [&str; 7] = [
-            "ChangeMessageVisibility",
+        const CALLS: [&str; 6] = [
             "ChangeMessageVisibilityBatch",
             "DeleteMessageBatch",
             "GetQueueAttributes",
@@ -294,7 +293,7 @@ impl MemoryQueue {
     }
 
     fn hide(&self, handle: &str, timeout: Duration) -> Result<(), QueueError> {
-        const CALL: &str = "ChangeMessageVisibility";
+        const CALL: &str = "ChangeMessageVisibilityBatch";
         assert!(timeout <= MAX_VISIBILITY, "a visibility timeout of {timeout:?}");
         let (number, receive) = self
             .read_handle(handle)
@@ -459,18 +458,9 @@ impl MessageQueue for MemoryQueue {
         .await
     }
 
-    async fn change_visibility(&self, receipt_handle: &str, timeout: Duration) -> Result<(), QueueError> {
-        self.single("ChangeMessageVisibility", || self.hide(receipt_handle, timeout))
-            .await
-    }
-
-    async fn change_visibility_batch(
-        &self,
-        receipt_handles: &[String],
-        timeout: Duration,
-    ) -> Vec<Result<(), QueueError>> {
-        self.batch("ChangeMessageVisibilityBatch", receipt_handles, |handle| {
-            self.hide(handle, timeout)
+    async fn change_visibility(&self, changes: &[VisibilityChange]) -> Vec<Result<(), QueueError>> {
+        self.batch("ChangeMessageVisibilityBatch", changes, |change| {
+            self.hide(&change.receipt_handle, change.timeout)
         })
         .await
     }
@@ -492,6 +482,17 @@ impl MessageQueue for MemoryQueue {
     }
 }
 
-mod finder;
+/// Finds the one queue that there is, if it has that ARN.
+impl QueueFinder for Arc<MemoryQueue> {
+    type Queue = MemoryQueue;
+
+    async fn find(&self, arn: &str) -> Result<Self, QueueError> {
+        if arn == self.arn() {
+            return Ok(Self::clone(self));
+        }
+        Err(self.call_error("GetQueueUrl", "NonExistentQueue"))
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -101,6 +101,15 @@ pub struct ReceivedMessage {
     pub md5_of_body: String,
 }
 
+/// When a received message becomes visible again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VisibilityChange {
+    /// Of the last receive.
+    pub receipt_handle: String,
+    /// From now on, in whole seconds; zero: at once. SQS allows 12 hours since the receive.
+    pub timeout: Duration,
+}
+
 /// How a queue stands. The numbers are approximate, as SQS says of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueStatus {
@@ -176,28 +185,12 @@ pub trait MessageQueue: Send + Sync + 'static {
         receipt_handles: &[String],
     ) -> impl Future<Output = Vec<Result<(), QueueError>>> + Send;
 
-    /// Makes a received message visible again after `timeout` (zero: at once).
+    /// Changes when up to [`MAX_BATCH_ENTRIES`] received messages become visible again, and answers for each, in
+    /// order.
     fn change_visibility(
         &self,
-        receipt_handle: &str,
-        timeout: Duration,
-    ) -> impl Future<Output = Result<(), QueueError>> + Send;
-
-    /// Makes up to [`MAX_BATCH_ENTRIES`] received messages visible again after `timeout` (zero: at once) and answers
-    /// for each, in order.
-    fn change_visibility_batch(
-        &self,
-        receipt_handles: &[String],
-        timeout: Duration,
-    ) -> impl Future<Output = Vec<Result<(), QueueError>>> + Send {
-        async move {
-            let mut results = Vec::with_capacity(receipt_handles.len());
-            for handle in receipt_handles {
-                results.push(self.change_visibility(handle, timeout).await);
-            }
-            results
-        }
-    }
+        changes: &[VisibilityChange],
+    ) -> impl Future<Output = Vec<Result<(), QueueError>>> + Send;
 
     /// Asks for the queue's numbers and settings.
     fn status(&self) -> impl Future<Output = Result<QueueStatus, QueueError>> + Send;

@@ -99,6 +99,10 @@ pub struct ReadSummary {
     pub stopped_at: Option<u64>,
     /// Why else the object was not read to its end.
     pub failure: Option<Failure>,
+    /// What `@timestamp` says in the first and in the last document by time, Unix seconds.
+    pub times: Option<(u32, u32)>,
+    /// Bytes of the object, as stored; set by who reads it.
+    pub num_bytes_read: u64,
 }
 
 /// Whoever takes the segments takes no more.
@@ -365,6 +369,8 @@ impl<T: Taker> Reading<'_, T> {
         let Some(timestamp) = timestamp(&row, self.source) else {
             return self.malformed(as_read(line, spans), LineError::NoTime);
         };
+        let (first, last) = self.summary.times.unwrap_or((timestamp, timestamp));
+        self.summary.times = Some((first.min(timestamp), last.max(timestamp)));
         let id = DocumentId::new(self.source.hash, timestamp, ordinal, line, &mut tools.scratch);
         let index = tools.names[format.dataset() as usize].at(timestamp);
         let document = tools.writer.write(&row, timestamp);

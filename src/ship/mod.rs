@@ -34,7 +34,7 @@ use convert::{ConvertSettings, Converter};
 use progress::Progress;
 use reader::{ObjectRead, ObjectReader};
 
-pub use progress::{ObjectReport, ShipReport};
+pub use progress::{ObjectReport, ShipReport, Work};
 
 /// Segments waiting for the packer.
 const SEGMENTS_AHEAD: usize = 2;
@@ -221,7 +221,9 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
                 }
             }
         }
-        self.report.objects = self.progress.into_iter().map(Progress::into_report).collect();
+        for progress in self.progress {
+            self.report.note_object(progress.into_report());
+        }
         self.report
     }
 

@@ -32,6 +32,10 @@ pub struct ObjectReport {
     pub quarantine: Option<ObjectRef>,
     /// From the start of the pass to the object's last verdict.
     pub elapsed: Duration,
+    /// Bytes of the object, as stored, that were read.
+    pub num_bytes_read: u64,
+    /// What `@timestamp` says in its first and in its last document by time, Unix seconds.
+    pub times: Option<(u32, u32)>,
 }
 
 /// What one pass over some objects came to.
@@ -39,12 +43,29 @@ pub struct ObjectReport {
 pub struct ShipReport {
     /// One per object, in the order given.
     pub objects: Vec<ObjectReport>,
+    /// What it took.
+    pub work: Work,
+}
+
+/// What a pass over some objects took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Objects, each as often as it was named.
+    pub num_objects: u64,
+    /// Bytes read of them, as stored.
+    pub num_bytes_read: u64,
     /// `_bulk` requests sent.
     pub num_requests: u64,
     /// Bytes of their bodies as sent.
     pub num_bytes_sent: u64,
-    /// Answers that asked for less (429).
+    /// Documents that were sent again.
+    pub num_resent: u64,
+    /// Answers 429 or 503.
     pub num_throttles: u64,
+    /// What `@timestamp` says in the oldest document of the objects of which some were indexed, Unix seconds.
+    pub oldest: Option<u32>,
+    /// In the newest.
+    pub newest: Option<u32>,
 }
 
 impl ShipReport {
@@ -58,9 +79,21 @@ impl ShipReport {
     }
 
     pub(super) fn note_body(&mut self, body: &BodyReport) {
-        self.num_requests += body.num_requests;
-        self.num_bytes_sent += body.num_bytes_sent;
-        self.num_throttles += body.num_throttles;
+        self.work.num_requests += body.num_requests;
+        self.work.num_bytes_sent += body.num_bytes_sent;
+        self.work.num_resent += body.num_resent;
+        self.work.num_throttles += body.num_throttles;
+    }
+
+    pub(super) fn note_object(&mut self, report: ObjectReport) {
+        let work = &mut self.work;
+        work.num_objects += 1;
+        work.num_bytes_read += report.num_bytes_read;
+        if let (Some((first, last)), 1..) = (report.times, report.counts.indexed) {
+            work.oldest = Some(work.oldest.map_or(first, |oldest| oldest.min(first)));
+            work.newest = work.newest.max(Some(last));
+        }
+        self.objects.push(report);
     }
 }
 
@@ -213,6 +246,8 @@ impl Progress {
                 _ => None,
             },
             elapsed: self.last_news - self.started,
+            num_bytes_read: read.num_bytes_read,
+            times: read.times,
         }
     }
 

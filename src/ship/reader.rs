@@ -66,15 +66,13 @@ impl<S: ObjectStore> ObjectReader<S> {
             let summary = converter.convert(ChunkReader::new(reader), number, &source, &mut taker);
             (summary, taker.malformed)
         });
-        tokio::select! {
-            biased;
-            // The chunks end without a word, which stops the conversion.
-            () = until.closed() => {}
-            () = feed(opened.body, chunks) => {}
-        }
+        let num_bytes_read = feed(opened.body, chunks, &until).await;
         match work.await {
             Ok((summary, malformed)) => ObjectRead {
-                summary,
+                summary: ReadSummary {
+                    num_bytes_read,
+                    ..summary
+                },
                 first_line: Some(first_line),
                 info: opened.info,
                 malformed,
@@ -144,19 +142,38 @@ impl Taker for SegmentSender {
     }
 }
 
-/// Passes the chunks on until the end, an error, or until nobody wants them any more. An empty chunk says that the
-/// object is whole.
-async fn feed(mut body: impl ObjectBody, chunks: mpsc::Sender<Result<Bytes, StoreError>>) {
+/// Passes the chunks on until the end, an error, or until nobody wants them any more, or takes the segments (`until`). An empty chunk says that the
+/// object is whole. Answers with the bytes that came.
+async fn feed(
+    mut body: impl ObjectBody,
+    chunks: mpsc::Sender<Result<Bytes, StoreError>>,
+    until: &mpsc::Sender<Segment>,
+) -> u64 {
+    let mut num_bytes = 0;
     loop {
-        let chunk = match body.next_chunk().await {
+        let next = tokio::select! {
+            biased;
+            // The chunks end without a word, which stops the conversion.
+            () = until.closed() => return num_bytes,
+            next = body.next_chunk() => next,
+        };
+        let chunk = match next {
             Ok(Some(chunk)) if chunk.is_empty() => continue,
-            Ok(Some(chunk)) => Ok(chunk),
+            Ok(Some(chunk)) => {
+                num_bytes += chunk.len() as u64;
+                Ok(chunk)
+            }
             Ok(None) => Ok(Bytes::new()),
             Err(error) => Err(error),
         };
         let is_last = !matches!(&chunk, Ok(chunk) if !chunk.is_empty());
-        if chunks.send(chunk).await.is_err() || is_last {
-            return;
+        let is_taken = tokio::select! {
+            biased;
+            () = until.closed() => return num_bytes,
+            sent = chunks.send(chunk) => sent.is_ok(),
+        };
+        if !is_taken || is_last {
+            return num_bytes;
         }
     }
 }

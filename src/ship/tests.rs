@@ -314,5 +314,5 @@ async fn bodies_are_full_however_slowly_they_are_taken() {
 async fn a_batch_without_objects_is_an_empty_report() {
     let report = World::new().ship(&[]).await;
     assert!(report.objects.is_empty());
-    assert_eq!(report.num_requests, 0);
+    assert_eq!(report.work.num_requests, 0);
 }

@@ -186,6 +186,6 @@ impl Taker for Packing {
     }
 
     fn malformed(&mut self, origin: &Origin<'_>, error: &LineError) {
-        panic!("line {}: {error}", origin.line_number);
+        panic!("{origin:?}: {error}");
     }
 }

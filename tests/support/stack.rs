@@ -117,6 +117,13 @@ impl OwnElasticsearch {
         assert_eq!(url, self.url, "the node comes back where it was");
     }
 
+    /// The folder with the node's own settings and users.
+    pub(crate) fn config(&self) -> PathBuf {
+        let moved = std::fs::read_to_string(self.state.join("moved-to"));
+        let folder = moved.map_or_else(|_not_moved| self.state.clone(), |path| PathBuf::from(path.trim()));
+        folder.join("node/config")
+    }
+
     /// The CA that signed the certificate of a node started with `--secure`.
     pub(crate) fn ca_file(&self) -> PathBuf {
         self.state.join("ca.crt")

@@ -132,6 +132,8 @@ impl World {
             ("FLOWSHIP_INDEX_PREFIX", name),
             ("FLOWSHIP_QUARANTINE_URI", &format!("s3://{quarantine}/bad")),
             ("FLOWSHIP_DEADLINE_MARGIN_MS", "3000"),
+            ("FLOWSHIP_BACKOFF_BASE_SECONDS", "1"),
+            ("FLOWSHIP_BACKOFF_MAX_SECONDS", "4"),
         ] {
             variables.insert(variable.to_owned(), value.to_owned());
         }
@@ -288,6 +290,15 @@ impl World {
     /// The log lines of invocations: `invocation finished`.
     pub(crate) fn invocation_log(&self) -> Vec<Value> {
         self.log_of("invocation ")
+    }
+
+    /// The lines in CloudWatch's embedded metric format, one an invocation.
+    pub(crate) fn metric_lines(&self) -> Vec<Value> {
+        let lines = self.log();
+        let parsed = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        parsed.filter(|line| line.get("_aws").is_some()).collect()
     }
 
     fn log_of(&self, beginning: &str) -> Vec<Value> {

@@ -61,6 +61,7 @@ async fn only_throttled_items_are_sent_again() {
     let report = courier(&sink).deliver(body(&[(0, 0..5)]), within(60)).await;
     assert_eq!(counts(&report, 0), (5, 0, 0, 0));
     assert_eq!(sink.requests(), [5, 2]);
+    assert_eq!((report.num_resent, report.num_throttles), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,6 +85,7 @@ async fn outages_are_waited_out() {
     let report = courier(&sink).deliver(body(&[(0, 0..5)]), within(60)).await;
     assert_eq!(counts(&report, 0), (5, 0, 0, 0));
     assert_eq!(report.num_requests, 5);
+    assert_eq!((report.num_resent, report.num_throttles), (20, 2), "503 and 429");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use crate::queue::arn::QueueArn;
 use crate::queue::{Attribute, ReceivedMessage};
 
 /// Largest event: Lambda's limit for a synchronous invocation. Source: Lambda quotas.
@@ -28,15 +29,7 @@ pub(super) struct EventSource {
 impl EventSource {
     /// Reads `arn:aws:sqs:region:account:name`; `None` for anything else.
     pub(super) fn parse(arn: &str) -> Option<Self> {
-        let mut parts = arn.split(':');
-        if parts.next()? != "arn" {
-            return None;
-        }
-        let (_partition, service) = (parts.next()?, parts.next()?);
-        let (region, account, name) = (parts.next()?, parts.next()?, parts.next()?);
-        if service != "sqs" || region.is_empty() || name.is_empty() {
-            return None;
-        }
+        let QueueArn { region, account, .. } = QueueArn::parse(arn)?;
         Some(Self {
             arn: arn.to_owned(),
             region: region.to_owned(),

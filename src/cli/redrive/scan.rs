@@ -9,7 +9,9 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use crate::queue::{MAX_BATCH_ENTRIES, MessageQueue, QueueError, QueueStatus, ReceivedMessage};
+use crate::queue::{
+    MAX_BATCH_ENTRIES, MessageQueue, QueueError, QueueStatus, ReceivedMessage, VisibilityChange,
+};
 
 /// Long polling asks all servers of a queue, short polling only some: an answer without messages means then that
 /// there are none. Source: "Amazon SQS short and long polling".
@@ -172,11 +174,15 @@ impl<'a, Q: MessageQueue> Scan<'a, Q> {
 
     /// Makes all messages visible again, and answers with what a person must know if that fails.
     pub(super) async fn finish(self) -> Option<String> {
-        let handles: Vec<String> = self.held.into_values().collect();
+        let at_once = |receipt_handle| VisibilityChange {
+            receipt_handle,
+            timeout: Duration::ZERO,
+        };
+        let changes: Vec<VisibilityChange> = self.held.into_values().map(at_once).collect();
         let mut num_hidden = 0;
         let mut first_error = None;
-        for batch in handles.chunks(MAX_BATCH_ENTRIES) {
-            let results = self.queue.change_visibility_batch(batch, Duration::ZERO).await;
+        for batch in changes.chunks(MAX_BATCH_ENTRIES) {
+            let results = self.queue.change_visibility(batch).await;
             for error in results.into_iter().filter_map(Result::err) {
                 num_hidden += 1;
                 first_error.get_or_insert(error);

@@ -25,7 +25,11 @@ async fn a_stale_receipt_handle_deletes_nothing_and_changes_nothing() {
     let second = queue.receive(1, SECOND * 5, Some(SECOND)).await.unwrap();
     let stale = [first[0].receipt_handle.clone()];
     assert_eq!(queue.delete_batch(&stale).await, [Ok(())]);
-    assert!(queue.change_visibility(&stale[0], SECOND).await.is_err());
+    let change = VisibilityChange {
+        receipt_handle: stale[0].clone(),
+        timeout: SECOND,
+    };
+    assert!(queue.change_visibility(&[change]).await[0].is_err());
     assert_eq!(queue.messages().len(), 1);
     assert_eq!(
         queue.delete_batch(&[second[0].receipt_handle.clone()]).await,

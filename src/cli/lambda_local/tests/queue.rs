@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::queue::{MessageQueue, OutgoingMessage, QueueError, QueueStatus, ReceivedMessage};
+use crate::queue::{
+    MessageQueue, OutgoingMessage, QueueError, QueueStatus, ReceivedMessage, VisibilityChange,
+};
 
 pub(super) const ARN: &str = "arn:aws:sqs:eu-west-1:123456789012:flowlogs";
 
@@ -199,7 +201,7 @@ impl MessageQueue for TestQueue {
         results
     }
 
-    async fn change_visibility(&self, _receipt_handle: &str, _timeout: Duration) -> Result<(), QueueError> {
+    async fn change_visibility(&self, _changes: &[VisibilityChange]) -> Vec<Result<(), QueueError>> {
         panic!("an event source mapping never touches the visibility of a message");
     }
 
