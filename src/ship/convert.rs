@@ -240,6 +240,7 @@ struct Taken {
     lines: u64,
     no_data: u64,
     malformed: u64,
+    times: Option<(u32, u32)>,
 }
 
 impl<T: Taker> Reading<'_, T> {
@@ -279,6 +280,7 @@ impl<T: Taker> Reading<'_, T> {
             summary.lines = taken.lines;
             summary.no_data = taken.no_data;
             summary.malformed = taken.malformed;
+            summary.times = taken.times;
             summary.first_malformed = summary.first_malformed.take().filter(|_| taken.malformed > 0);
         }
     }
@@ -445,6 +447,7 @@ impl<T: Taker> Reading<'_, T> {
                 lines,
                 no_data,
                 malformed,
+                times,
                 ..
             } = self.summary;
             self.taken = Taken {
@@ -452,6 +455,7 @@ impl<T: Taker> Reading<'_, T> {
                 lines,
                 no_data,
                 malformed,
+                times,
             };
         }
         Ok(())
