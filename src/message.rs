@@ -229,7 +229,7 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
                 || dead_letter::for_object(named, failure, &counts, &circumstances(message, request_id));
             let is_transient = failure.reason.disposition() == Disposition::Transient;
             if let Some(rest) = rest_of(report, reports) {
-                log_object(report, &earlier, message, "goes on");
+                log_object(report, &earlier, message, GOES_ON);
                 let continuation = Continuation {
                     resume_line: rest.first_line,
                     etag: rest.etag,
@@ -333,6 +333,9 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
     }
 }
 
+/// What an object becomes for which the time was not enough.
+const GOES_ON: &str = "goes on";
+
 const NO_ANSWER: &str = "SQS does not answer in time";
 
 fn open_continuation(message: &Message, named: Vec<NotifiedObject>) -> Result<Content, Failure> {
@@ -426,6 +429,24 @@ fn log_object(report: &ObjectReport, earlier: &Earlier, message: &Message, becom
             becomes,
             quarantine = report.quarantine.as_ref().map(ToString::to_string),
             "object shipped"
+        ),
+        Some(_) if becomes == GOES_ON => tracing::info!(
+            object,
+            bytes_read,
+            lines,
+            indexed,
+            duplicate,
+            no_data,
+            quarantined,
+            refused,
+            elapsed_ms,
+            message_id,
+            attempt,
+            pass,
+            first_line,
+            lines_before,
+            becomes,
+            "object is not finished"
         ),
         Some(failure) => tracing::warn!(
             object, bytes_read, lines, indexed, duplicate, no_data, quarantined, refused, elapsed_ms, message_id, attempt,
