@@ -4,8 +4,6 @@
 //! queue, or safely handed on to another invocation. Everything else makes it an item failure: it comes back, later each
 //! time ([`returns`]).
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 
@@ -19,8 +17,10 @@ use crate::outcome::{Counts, Disposition, Failure, Reason, error_chain};
 use crate::quarantine::Quarantine;
 use crate::queue::{Attributes, MessageQueue, OutgoingMessage, QueueFinder};
 use crate::ship::{ObjectPass, ObjectReport, ShipReport, Shipper, Work};
+use log::{Fate, log_invocation, log_object, milliseconds};
 use returns::{Cause, Returns};
 
+mod log;
 pub mod returns;
 
 /// One message of the main queue, as the event source mapping hands it over.
@@ -220,7 +220,7 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
             let earlier = content.earlier(report);
             let refused_before = refused_before(&earlier.counts);
             let Some(failure) = report.failure.as_ref().or(refused_before.as_ref()) else {
-                log_object(report, &earlier, message, "indexed");
+                log_object(report, &earlier, message, Fate::Indexed);
                 continue;
             };
             let mut counts = earlier.counts;
@@ -229,7 +229,7 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
                 || dead_letter::for_object(named, failure, &counts, &circumstances(message, request_id));
             let is_transient = failure.reason.disposition() == Disposition::Transient;
             if let Some(rest) = rest_of(report, reports) {
-                log_object(report, &earlier, message, GOES_ON);
+                log_object(report, &earlier, message, Fate::GoesOn);
                 let continuation = Continuation {
                     resume_line: rest.first_line,
                     etag: rest.etag,
@@ -243,10 +243,10 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
                     letter: letter(),
                 });
             } else if is_transient && message.receive_count < self.max_receives {
-                log_object(report, &earlier, message, "comes back");
+                log_object(report, &earlier, message, Fate::ComesBack);
                 comes_back = true;
             } else {
-                log_object(report, &earlier, message, "dead letter");
+                log_object(report, &earlier, message, Fate::DeadLetter);
                 settlement.letters.push(letter());
             }
         }
@@ -333,9 +333,6 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
     }
 }
 
-/// What an object becomes for which the time was not enough.
-const GOES_ON: &str = "goes on";
-
 const NO_ANSWER: &str = "SQS does not answer in time";
 
 fn open_continuation(message: &Message, named: Vec<NotifiedObject>) -> Result<Content, Failure> {
@@ -393,108 +390,6 @@ fn circumstances(message: &Message, request_id: &str) -> Circumstances {
         request_id: request_id.to_owned(),
         failed_at: Timestamp::now(),
     }
-}
-
-/// One line an object: what became of its lines, and of the object.
-fn log_object(report: &ObjectReport, earlier: &Earlier, message: &Message, becomes: &str) {
-    let Counts {
-        lines,
-        indexed,
-        duplicate,
-        no_data,
-        quarantined,
-        refused,
-    } = report.counts;
-    let elapsed_ms = milliseconds(report.elapsed);
-    let bytes_read = report.num_bytes_read;
-    let object = report.object.to_string();
-    let (message_id, attempt) = (&message.id, message.receive_count);
-    let (pass, first_line, lines_before) = (earlier.passes + 1, report.first_line, earlier.counts.lines);
-    match &report.failure {
-        None => tracing::info!(
-            object,
-            bytes_read,
-            lines,
-            indexed,
-            duplicate,
-            no_data,
-            quarantined,
-            refused,
-            elapsed_ms,
-            message_id,
-            attempt,
-            pass,
-            first_line,
-            lines_before,
-            becomes,
-            quarantine = report.quarantine.as_ref().map(ToString::to_string),
-            "object shipped"
-        ),
-        Some(_) if becomes == GOES_ON => tracing::info!(
-            object,
-            bytes_read,
-            lines,
-            indexed,
-            duplicate,
-            no_data,
-            quarantined,
-            refused,
-            elapsed_ms,
-            message_id,
-            attempt,
-            pass,
-            first_line,
-            lines_before,
-            becomes,
-            "object is not finished"
-        ),
-        Some(failure) => tracing::warn!(
-            object, bytes_read, lines, indexed, duplicate, no_data, quarantined, refused, elapsed_ms, message_id, attempt,
-            pass, first_line, lines_before, becomes,
-            reason = %failure.reason, detail = failure.detail,
-            "object failed"
-        ),
-    }
-}
-
-/// Whole milliseconds, as a number in the log.
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn log_invocation(batch: &BatchReport, request_id: &str) {
-    let Counts {
-        lines,
-        indexed,
-        duplicate,
-        no_data,
-        quarantined,
-        refused,
-    } = batch.counts;
-    let work = &batch.work;
-    tracing::info!(
-        request_id,
-        messages = batch.num_messages,
-        failed = batch.failed_ids.len(),
-        dead_lettered = batch.num_dead_letters,
-        handed_on = batch.num_continuations,
-        ignored = batch.num_ignored,
-        objects = work.num_objects,
-        lines,
-        indexed,
-        duplicate,
-        no_data,
-        quarantined,
-        refused,
-        bytes_read = work.num_bytes_read,
-        bulk_requests = work.num_requests,
-        bulk_bytes = work.num_bytes_sent,
-        resent = work.num_resent,
-        throttles = work.num_throttles,
-        duration_ms = batch.duration_ms,
-        time_left_ms = batch.time_left_ms,
-        "invocation finished"
-    );
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Message outcomes in memory: who is acknowledged, who comes back, and what lies in the dead-letter queue.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
