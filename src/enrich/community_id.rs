@@ -59,7 +59,7 @@ pub struct CommunityIds {
     recent: Box<[(u128, CommunityId); NUM_RECENT]>,
 }
 
-/// 9 KiB: what is kept is found in the processor's first cache.
+/// 12 KiB: what is kept is found in the processor's first cache.
 const NUM_RECENT: usize = 256;
 
 impl Default for CommunityIds {
