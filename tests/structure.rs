@@ -104,14 +104,12 @@ fn no_file_is_longer_than_a_reader_likes() {
 }
 
 #[test]
-fn the_readme_names_every_setting() {
-    let readme = fs::read_to_string(repository("README.md")).unwrap();
+fn the_documentation_shows_every_setting() {
+    let page = fs::read_to_string(repository("src/config/settings.md")).unwrap();
     for setting in SETTINGS {
-        assert!(
-            readme.contains(&format!("`{}`", setting.name)),
-            "{} is not in the README",
-            setting.name
-        );
+        let default = setting.default.unwrap_or_default();
+        let row = format!("| `{}` | {default} | {} |", setting.name, setting.meaning);
+        assert!(page.contains(&row), "{row} is not in settings.md");
     }
 }
 
