@@ -9,7 +9,7 @@ use flowship::cli::lambda_local::{InvocationReport, LambdaLocal, Outcome};
 use flowship::elasticsearch::setup::{self, SetupError};
 use serde_json::json;
 
-use crate::settings::start_shipper;
+use crate::settings::first_error;
 use crate::support::stack::OwnElasticsearch;
 use crate::support::world::{Options, World, attribute, connect, wait_until};
 use crate::support::{FlowLog, Stack};
@@ -60,22 +60,22 @@ async fn a_secured_cluster_is_used_with_the_least_rights_and_wrong_settings_are_
 
     let mut world = secured_world("flowlogs-secure", node).await;
 
-    // Wrong ways first: each is one clear message and no start.
+    // Wrong ways first: each is one clear message.
     let mut wrong = world.variables.clone();
-    let problem = start_shipper(&wrong);
+    let problem = first_error(&wrong);
     assert!(
         problem.starts_with("FLOWSHIP_ELASTICSEARCH_CA_FILE: the certificate of"),
         "{problem}"
     );
     wrong.insert("FLOWSHIP_ELASTICSEARCH_CA_FILE".into(), ca(node));
-    let problem = start_shipper(&wrong);
+    let problem = first_error(&wrong);
     assert!(
         problem.starts_with("FLOWSHIP_ELASTICSEARCH_API_KEY: Elasticsearch at"),
         "{problem}"
     );
     wrong.insert("FLOWSHIP_ELASTICSEARCH_USERNAME".into(), "shipper".into());
     wrong.insert("FLOWSHIP_ELASTICSEARCH_PASSWORD".into(), "hunter2".into());
-    let problem = start_shipper(&wrong);
+    let problem = first_error(&wrong);
     assert!(
         problem.starts_with("FLOWSHIP_ELASTICSEARCH_PASSWORD: Elasticsearch at"),
         "{problem}"

@@ -1,33 +1,45 @@
-//! Wrong settings: one clear message at start that names the setting, and no half-started work.
+//! Wrong settings: one clear message at start that names the setting.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
 /// Starts `shipper` as Lambda would, with these variables alone; it must end by itself, and is told by its only error
 /// lines, joined.
-pub(crate) fn start_shipper(variables: &BTreeMap<String, String>) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_shipper"))
+fn start_shipper(variables: &BTreeMap<String, String>) -> String {
+    let output = run_shipper(variables);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    errors_of(&output).join("\n")
+}
+
+/// The first error that `shipper` logs when it starts with these variables alone, and goes on.
+pub(crate) fn first_error(variables: &BTreeMap<String, String>) -> String {
+    errors_of(&run_shipper(variables)).swap_remove(0)
+}
+
+fn run_shipper(variables: &BTreeMap<String, String>) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_shipper"))
         .env_clear()
         .envs(variables)
-        // Nobody listens there: a function that got as far as to ask for an event would say so.
+        // Nobody listens there: a function that gets as far as to ask for an event ends.
         .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<Value> = text
+        .unwrap()
+}
+
+fn errors_of(output: &Output) -> Vec<String> {
+    let text = std::str::from_utf8(&output.stdout).unwrap();
+    let lines = text
         .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert!(lines.iter().all(|line| line["level"] == "ERROR"), "{text}");
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines
-        .iter()
-        .map(|line| line["message"].as_str().unwrap())
-        .collect::<Vec<_>>()
-        .join("\n")
+        .map(|line| {
+            assert_eq!(line["level"], "ERROR", "{line}");
+            line["message"].as_str().unwrap().to_owned()
+        })
+        .collect()
 }
 
 fn variables(changes: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -80,7 +92,7 @@ fn each_wrong_setting_is_named_at_start() {
 
 #[test]
 fn a_server_that_cannot_be_reached_is_named_with_its_setting() {
-    let told = start_shipper(&variables(&[]));
+    let told = first_error(&variables(&[]));
     let expected = "FLOWSHIP_ELASTICSEARCH_URLS: Elasticsearch cannot be reached at http://127.0.0.1:1/: ";
     assert!(told.starts_with(expected) && told.contains("refused"), "{told}");
 }

@@ -40,7 +40,10 @@ async fn start(environment: &Environment) -> Result<(), StartError> {
     let store = S3Store::new(&aws);
     let enrichment = Enrichment::open(&settings.ship.enrich, async || store.clone()).await?;
     let client = Client::connect(&settings.elasticsearch, read_secret).await?;
-    client.probe().await?;
+    if let Err(error) = client.probe().await {
+        // Not a reason to end: the messages of a function that does not start reach the dead-letter queue without one.
+        tracing::error!("{error}; until it is mended, messages come back");
+    }
     let client = RenewingClient::new(client, settings.elasticsearch.credentials, aws.clone());
     let shipper = Shipper::new(store.clone(), client, store, settings.ship, Arc::new(enrichment));
     let processor = Processor::new(
