@@ -11,13 +11,12 @@ use bytes::Bytes;
 use crate::outcome::Failure;
 
 pub mod delivery;
-mod limit;
 #[cfg(test)]
 pub(crate) mod memory;
 mod packing;
+mod pressure;
 mod response;
 
-pub use limit::BodyLimit;
 pub use packing::{Body, Packer, Position, Segment};
 
 /// An answer to `_bulk`, not yet read.
