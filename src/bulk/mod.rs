@@ -16,6 +16,8 @@ pub(crate) mod memory;
 mod packing;
 mod pressure;
 mod response;
+#[cfg(test)]
+mod simulation;
 
 pub use packing::{Body, Packer, Position, Segment};
 
