@@ -15,7 +15,10 @@ use stage::Stage;
 mod audit;
 mod audited;
 mod case;
+mod crowd;
 mod elasticsearch;
+mod kills;
+mod load;
 mod messages;
 mod objects;
 mod s3;
@@ -50,6 +53,16 @@ async fn play(cases: &'static [Case], elasticsearch_url: Option<&str>) {
         stories.len(),
         stories.join("\n\n")
     );
+}
+
+/// A number that whoever runs a long test may set.
+#[allow(clippy::disallowed_methods, reason = "it is no setting of the product")]
+fn parameter(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name);
+    text.map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}: no number: {text}"))
+    })
 }
 
 /// Plays a case; the answer is the story of what went wrong.

@@ -29,8 +29,33 @@ pub(crate) struct Stage {
     /// The proxy where the case's trouble is.
     pub(crate) proxy: Arc<FaultProxy>,
     /// That one, and those in front of the other servers.
-    proxies: BTreeMap<Place, Arc<FaultProxy>>,
+    proxies: Proxies,
     pub(crate) objects: Vec<Object>,
+}
+
+/// A proxy in front of each server.
+pub(crate) struct Proxies(BTreeMap<Place, Arc<FaultProxy>>);
+
+impl Proxies {
+    /// From now on the world's functions go through these.
+    pub(crate) async fn start(world: &mut World) -> Self {
+        let mut proxies = BTreeMap::new();
+        for (place, variable, server) in [
+            (Place::S3, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+            (Place::Sqs, "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"),
+            (Place::Elasticsearch, ELASTICSEARCH_URLS, ELASTICSEARCH_URLS),
+        ] {
+            let proxy = Arc::new(FaultProxy::start(&world.variables[server]).await);
+            world.variables.insert(variable.to_owned(), proxy.url());
+            proxies.insert(place, proxy);
+        }
+        Self(proxies)
+    }
+
+    /// The proxy in front of this server.
+    pub(crate) fn to(&self, place: Place) -> &FaultProxy {
+        &self.0[&place]
+    }
 }
 
 impl Stage {
@@ -49,16 +74,7 @@ impl Stage {
         ] {
             world.variables.insert(variable.to_owned(), value.to_owned());
         }
-        let mut proxies = BTreeMap::new();
-        for (place, variable, server) in [
-            (Place::S3, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
-            (Place::Sqs, "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"),
-            (Place::Elasticsearch, ELASTICSEARCH_URLS, ELASTICSEARCH_URLS),
-        ] {
-            let proxy = Arc::new(FaultProxy::start(&world.variables[server]).await);
-            world.variables.insert(variable.to_owned(), proxy.url());
-            proxies.insert(place, proxy);
-        }
+        let proxies = Proxies::start(&mut world).await;
         (case.adjust)(&mut world);
         let objects = vec![
             Object::new(HIT, FlowLog::new().records(1, 0, 150)),
@@ -73,7 +89,7 @@ impl Stage {
         ];
         Self {
             world,
-            proxy: Arc::clone(&proxies[&case.place]),
+            proxy: Arc::clone(&proxies.0[&case.place]),
             proxies,
             objects,
         }
@@ -81,7 +97,7 @@ impl Stage {
 
     /// The proxy in front of one of the servers.
     pub(crate) fn proxy_of(&self, place: Place) -> &FaultProxy {
-        &self.proxies[&place]
+        self.proxies.to(place)
     }
 
     /// Puts all objects; `broken` makes of what [`HIT`] should be what it is.
@@ -136,11 +152,7 @@ impl Stage {
 
     /// Puts all dead letters back with the real `redrive`; returns its report.
     pub(crate) async fn put_back(&self) -> Value {
-        // The function's settings may leave the main queue out.
-        let arguments = ["send", "--yes", "--json", "--queue-url", self.world.queue.url()];
-        let output = tokio::task::block_in_place(|| redrive(&self.world, &arguments));
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        put_back(&self.world)
     }
 
     /// Where each line is.
@@ -166,4 +178,13 @@ impl Stage {
             "{account:#?}"
         );
     }
+}
+
+/// Puts all dead letters of a world back with the real `redrive`; returns its report.
+pub(crate) fn put_back(world: &World) -> Value {
+    // The function's settings may leave the main queue out.
+    let arguments = ["send", "--yes", "--json", "--queue-url", world.queue.url()];
+    let output = tokio::task::block_in_place(|| redrive(world, &arguments));
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }
