@@ -21,6 +21,7 @@ mod kills;
 mod load;
 mod messages;
 mod objects;
+mod process;
 mod s3;
 mod sqs;
 mod stage;
