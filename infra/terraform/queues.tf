@@ -26,7 +26,7 @@ resource "aws_sqs_queue" "dead_letter" {
 }
 
 resource "aws_sqs_queue_policy" "main" {
-  queue_url = aws_sqs_queue.main.id
+  queue_url = aws_sqs_queue.main.url
   policy    = data.aws_iam_policy_document.main_queue.json
 }
 
