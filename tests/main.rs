@@ -7,6 +7,7 @@ mod delivery;
 mod faults;
 mod geo;
 mod known;
+mod matrix;
 mod quarantine;
 mod redrive;
 mod security;
