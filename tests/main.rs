@@ -10,6 +10,7 @@ mod known;
 mod matrix;
 mod quarantine;
 mod redrive;
+mod rights;
 mod security;
 mod settings;
 mod setup;
