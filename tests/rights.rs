@@ -6,8 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
-use flowship::cli::lambda_local::Until;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::mmdb::Description;
 use crate::support::proxy::{Fault, Requests, Uses};
@@ -83,79 +82,78 @@ fn granted() -> BTreeSet<String> {
         .collect()
 }
 
-async fn invoke_once(world: &World) {
+/// Handles one message, which finds Elasticsearch away.
+async fn fail_one(world: &mut World) {
+    const URLS: &str = "FLOWSHIP_ELASTICSEARCH_URLS";
+    let away = "http://127.0.0.1:1".to_owned();
+    let elasticsearch = world.variables.insert(URLS.to_owned(), away).unwrap();
+    let messages = world.receive(1).await;
     let function = world.function().await;
-    let run = function.run(Until::default().or_invocations(1), |_report| {});
-    let run = tokio::time::timeout(Duration::from_secs(120), run).await;
-    run.expect("a message comes").unwrap();
+    let report = function.invoke(&messages).await.unwrap();
+    assert!(!report.outcome.is_complete_success(), "{report:?}");
     function.shut_down().await;
+    world.variables.insert(URLS.to_owned(), elasticsearch);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_function_calls_what_its_role_allows_and_needs_all_of_it() {
-    let recorder = Recorder::start().await;
-    let config = Stack::shared().aws_config().await;
-    let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
-    let s3 = aws_sdk_s3::Client::from_conf(s3.build());
-
+/// A world whose function uses every service: a secret, a database in S3, a quarantine, both queues.
+async fn world_behind(recorder: &Recorder, config: &aws_config::SdkConfig) -> World {
     let mut world = World::new("rights").await;
     let city = Description::parse(include_str!("data/geo/city.json")).write();
     let city = world.put_elsewhere("city.mmdb", city).await;
-    let secret = aws_sdk_secretsmanager::Client::new(&config).create_secret();
-    let secret = secret
-        .name("rights")
-        .secret_string(json!({"username": "u", "password": "p"}).to_string());
-    let secret = secret.send().await.unwrap().arn.unwrap();
-    let elasticsearch = world.variables["FLOWSHIP_ELASTICSEARCH_URLS"].clone();
+    let secret = json!({"username": "u", "password": "p"}).to_string();
+    let create = aws_sdk_secretsmanager::Client::new(config).create_secret();
+    let secret = create.name("rights").secret_string(secret).send().await.unwrap();
     world.timeout = Duration::from_secs(4);
     world.variables.extend([
         ("AWS_ENDPOINT_URL".into(), recorder.proxy.url()),
-        ("FLOWSHIP_ELASTICSEARCH_SECRET_ARN".into(), secret),
+        ("FLOWSHIP_ELASTICSEARCH_SECRET_ARN".into(), secret.arn.unwrap()),
         ("FLOWSHIP_GEO_CITY_DB".into(), city),
         ("FLOWSHIP_BULK_IN_FLIGHT".into(), "1".into()),
         ("FLOWSHIP_BULK_MAX_BYTES".into(), (1 << 20).to_string()),
         ("FLOWSHIP_DEADLINE_MARGIN_MS".into(), "20000".into()),
         ("FLOWSHIP_MAX_RECEIVES".into(), "100".into()),
     ]);
+    world
+}
 
+async fn keep_versions(bucket: &str, config: &aws_config::SdkConfig) {
+    let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(true);
+    let call = aws_sdk_s3::Client::from_conf(s3.build()).put_bucket_versioning();
+    let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled);
+    let call = call.bucket(bucket).versioning_configuration(enabled.build());
+    call.send().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_function_calls_what_its_role_allows_and_needs_all_of_it() {
+    let recorder = Recorder::start().await;
+    let config = Stack::shared().aws_config().await;
+    let mut world = world_behind(&recorder, &config).await;
     let bad_line = FlowLog::new().records(1, 0, 9).line("2 123 eni-1 x", 0);
     world.put("bad-line.gz", bad_line.gzip()).await;
+    fail_one(&mut world).await;
     world.send(world.event(&["missing.gz"])).await;
-    // Elasticsearch is away: messages are put off.
-    world
-        .variables
-        .insert("FLOWSHIP_ELASTICSEARCH_URLS".into(), "http://127.0.0.1:1".into());
-    invoke_once(&world).await;
-    world
-        .variables
-        .insert("FLOWSHIP_ELASTICSEARCH_URLS".into(), elasticsearch);
-    let versions = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled);
-    let versions = s3
-        .put_bucket_versioning()
-        .versioning_configuration(versions.build());
-    versions.bucket(&world.bucket).send().await.unwrap();
-    // More than one invocation has time for.
-    world
-        .put("large.gz", FlowLog::new().records(2, 0, 60_000).gzip())
-        .await;
+    keep_versions(&world.bucket, &config).await;
+    let large = FlowLog::new().records(2, 0, 60_000);
+    world.put("large.gz", large.gzip()).await;
     world.drain().await;
 
     assert_eq!(world.num_documents().await, 60_009);
     assert_eq!(world.quarantine().await.len(), 1);
     assert_eq!(world.take_dead_letters().await.len(), 1);
-    let went_on = |line: &serde_json::Value| line["becomes"] == "goes on";
-    assert!(world.object_log().iter().any(went_on));
+    let went_on = |line: &Value| line["becomes"] == "goes on";
+    assert!(
+        world.object_log().iter().any(went_on),
+        "one invocation was enough"
+    );
     assert_eq!(recorder.actions(), granted());
 
     // Without `QUEUE_URL`, which both templates set, the function asks for it.
     world.variables.remove("FLOWSHIP_QUEUE_URL");
     world
-        .variables
-        .insert("FLOWSHIP_ELASTICSEARCH_URLS".into(), "http://127.0.0.1:1".into());
-    world
         .put("again.gz", FlowLog::new().records(3, 0, 1).gzip())
         .await;
-    invoke_once(&world).await;
+    fail_one(&mut world).await;
     let mut more = granted();
     more.insert(GET_QUEUE_URL.to_owned());
     assert_eq!(recorder.actions(), more);
