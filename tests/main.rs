@@ -4,6 +4,7 @@
 
 mod convert;
 mod delivery;
+mod deploy;
 mod faults;
 mod geo;
 mod known;
