@@ -48,7 +48,7 @@ locals {
       missing_data       = "notBreaching"
     }
     duration = {
-      description        = "Work did not stop before the timeout, as it does where an object goes on in another invocation."
+      description        = "An invocation nearly reached its timeout: it should have stopped by itself before."
       namespace          = "AWS/Lambda"
       metric             = "Duration"
       dimensions         = { FunctionName = aws_lambda_function.shipper.function_name }

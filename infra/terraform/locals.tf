@@ -11,7 +11,7 @@ locals {
   # Six times the timeout and the longest batch window, as Lambda asks for.
   visibility_seconds = 6 * var.timeout_seconds + 60
 
-  # The timeout without a quarter of the margin (20 s) in whose first half all work ends.
+  # The timeout without a quarter of the margin (20 s), in whose first half all requests end.
   duration_alarm_ms = 1000 * var.timeout_seconds - 5000
 
   makes_quarantine_bucket = var.quarantine_uri == ""

@@ -74,7 +74,7 @@ data "aws_iam_policy_document" "function" {
       actions   = ["kms:Decrypt"]
       resources = var.kms_key_arns
       condition {
-        test     = "StringLike"
+        test     = "StringEquals"
         variable = "kms:ViaService"
         values = [
           "s3.${local.region}.${data.aws_partition.current.dns_suffix}",
