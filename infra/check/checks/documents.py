@@ -114,7 +114,7 @@ def alarms(template: Template, pages: Pages) -> Iterator[str]:
         name = alarm["Properties"]["AlarmName"]["Fn::Sub"].removeprefix("${Name}-")
         if f"| `{name}` |" not in pages.readme:
             yield f"infra/README.md does not say what the alarm {name} means"
-        if f":alarm:${{name}}-{name}\"" not in dashboard:
+        if f':alarm:${{name}}-{name}"' not in dashboard:
             yield f"the dashboard does not show the alarm {name}"
 
 

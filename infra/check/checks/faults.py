@@ -10,8 +10,9 @@ from .documents import Pages
 from .sam import Json, Template
 from .terraform import Module
 
+Check = Callable[..., Iterator[str]]
 # The check that must find it, what is wrong, and how that comes about in stack, module and pages.
-Fault = tuple[Callable[..., Iterator[str]], str, Callable[[Template, Module, Pages], object]]
+Fault = tuple[Check, str, Callable[[Template, Module, Pages], object]]
 
 
 def _statement(stack: Template, name: str, sid: str) -> Json:
@@ -29,27 +30,47 @@ FAULTS: list[Fault] = [
         "a timeout without a row",
         lambda s, m, p: s.parameters["TimeoutSeconds"]["AllowedValues"].append(30),
     ),
-    (template.queues, "short polling", lambda s, m, p: s.properties("MainQueue").update(ReceiveMessageWaitTimeSeconds=0)),
+    (
+        template.queues,
+        "short polling",
+        lambda s, m, p: s.properties("MainQueue").update(ReceiveMessageWaitTimeSeconds=0),
+    ),
     (
         template.queues,
         "4 days of dead letters",
         lambda s, m, p: s.properties("DeadLetterQueue").update(MessageRetentionPeriod=345_600),
     ),
     (template.queues, "no redrive policy", lambda s, m, p: s.properties("MainQueue").pop("RedrivePolicy")),
-    (template.queues, "SQS first", lambda s, m, p: s.properties("MainQueue")["RedrivePolicy"].update(maxReceiveCount=9)),
+    (
+        template.queues,
+        "SQS first",
+        lambda s, m, p: s.properties("MainQueue")["RedrivePolicy"].update(maxReceiveCount=9),
+    ),
     (
         template.queues,
         "any queue may dead-letter",
         lambda s, m, p: s.properties("DeadLetterQueue").pop("RedriveAllowPolicy"),
     ),
-    (template.queues, "no encryption", lambda s, m, p: s.properties("DeadLetterQueue").update(SqsManagedSseEnabled=False)),
+    (
+        template.queues,
+        "no encryption",
+        lambda s, m, p: s.properties("DeadLetterQueue").update(SqsManagedSseEnabled=False),
+    ),
     (
         template.senders,
         "any bucket sends",
         lambda s, m, p: _statement(s, "MainQueuePolicy", "ExistingBucketsNotify")["Condition"].pop("ArnEquals"),
     ),
-    (template.mapping, "no partial batches", lambda s, m, p: s.properties("FunctionMessages").pop("FunctionResponseTypes")),
-    (template.mapping, "no limit of concurrency", lambda s, m, p: s.properties("FunctionMessages").pop("ScalingConfig")),
+    (
+        template.mapping,
+        "no partial batches",
+        lambda s, m, p: s.properties("FunctionMessages").pop("FunctionResponseTypes"),
+    ),
+    (
+        template.mapping,
+        "no limit of concurrency",
+        lambda s, m, p: s.properties("FunctionMessages").pop("ScalingConfig"),
+    ),
     (template.mapping, "a loop is stopped", lambda s, m, p: s.properties("Function").pop("RecursiveLoop")),
     (
         template.rights,
@@ -57,7 +78,11 @@ FAULTS: list[Fault] = [
         lambda s, m, p: _statement(s, "FunctionRole", "DeadLetter").update(Action="sqs:*"),
     ),
     (template.rights, "every secret", lambda s, m, p: _statement(s, "FunctionRole", "ReadSecret").update(Resource="*")),
-    (template.rights, "a managed policy", lambda s, m, p: s.properties("FunctionRole").update(ManagedPolicyArns=["arn"])),
+    (
+        template.rights,
+        "a managed policy",
+        lambda s, m, p: s.properties("FunctionRole").update(ManagedPolicyArns=["arn"]),
+    ),
     (template.buckets, "a bucket that goes", lambda s, m, p: s.resources["LogBucket"].pop("DeletionPolicy")),
     (
         template.buckets,
@@ -71,7 +96,12 @@ FAULTS: list[Fault] = [
         lambda s, m, p: s.properties("SilenceAlarm").update(TreatMissingData="notBreaching"),
     ),
     (template.alarms, "nobody is told", lambda s, m, p: s.properties("ErrorsAlarm").pop("AlarmActions")),
-    (template.parameters, "a parameter without effect", lambda s, m, p: s.properties("Function").pop("EphemeralStorage")),
+    (
+        template.parameters,
+        "a parameter without effect",
+        lambda s, m, p: s.properties("Function").pop("EphemeralStorage"),
+    ),
+    (template.rules, "a rule that joins", lambda s, m, p: s.rules.update({"Joins": {"Fn::Join": ["", []]}})),
     (parity.parameters, "another default", lambda s, m, p: m.variables["batch_size"].update(default=1)),
     (parity.parameters, "another limit", lambda s, m, p: m.variables["max_receives"].pop("validation")),
     (parity.parameters, "a variable less", lambda s, m, p: m.variables.pop("zones")),
@@ -131,10 +161,11 @@ def unnoticed(stack: Template, module: Module, pages: Pages) -> Iterator[str]:
     for check, name, plant in FAULTS:
         ours, theirs, texts = copy.deepcopy(stack), copy.deepcopy(module), copy.deepcopy(pages)
         plant(ours, theirs, texts)
-        beside = {parity.__name__: [theirs], documents.__name__: [texts]}.get(check.__module__, [])
-        if not any(check(ours, *beside)):
+        beside: dict[str, list[object]] = {parity.__name__: [theirs], documents.__name__: [texts]}
+        if not any(check(ours, *beside.get(check.__module__, []))):
             yield f"{name}: not found"
     tried = {check for check, _name, _plant in FAULTS}
-    for check in [*template.CHECKS.values(), *parity.CHECKS.values(), *documents.CHECKS.values()]:
+    every: list[Check] = [*template.CHECKS.values(), *parity.CHECKS.values(), *documents.CHECKS.values()]
+    for check in every:
         if check not in tried:
             yield f"{check.__module__}.{check.__name__}: no fault is planted for it"

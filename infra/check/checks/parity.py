@@ -65,7 +65,9 @@ def resources(template: Template, module: Module) -> Iterator[str]:
             mine = f"jsonencode({_hcl(mine)})"
         if mine != other:
             yield f"{ours} is {mine}, {theirs} is {other}"
-    told = {" ".join([name, path.split(".")[0]]) for name, path in map(str.split, [*PROPERTIES, *PROPERTIES.values()])} | ALONE
+    told = {
+        " ".join([name, path.split(".")[0]]) for name, path in map(str.split, [*PROPERTIES, *PROPERTIES.values()])
+    } | ALONE
     for name in RESOURCES:
         for member in template.properties(name):
             if f"{name} {member}" not in told:
@@ -87,9 +89,12 @@ def policies(template: Template, module: Module) -> Iterator[str]:
 def computed(template: Template, module: Module) -> Iterator[str]:
     """What Terraform computes and CloudFormation looks up; the checks before use; other values with two forms."""
     for timeout, row in template.mappings["Timeout"].items():
-        for local, value in (("visibility_seconds", row["VisibilitySeconds"]), ("duration_alarm_ms", row["DurationAlarmMs"])):
+        for local, value in (
+            ("visibility_seconds", row["VisibilitySeconds"]),
+            ("duration_alarm_ms", row["DurationAlarmMs"]),
+        ):
             formula = re.fullmatch(r"(\d+) \* var\.timeout_seconds ([+-]) (\d+)", module.locals[local])
-            if not formula or int(formula[1]) * int(timeout) + int(formula[2] + formula[3]) != value:
+            if not formula or int(formula[1]) * int(timeout) + int(formula[2] + formula[3]) != int(value):
                 yield f"timeout {timeout} s: {local} is not {value}"
     for name, text in LOCALS.items():
         if module.locals.get(name) != text:

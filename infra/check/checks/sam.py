@@ -32,7 +32,8 @@ class Template:
 
     def properties(self, name: str) -> Json:
         """The properties of a resource."""
-        return self.resources[name].get("Properties", {})
+        properties: Json = self.resources[name].get("Properties", {})
+        return properties
 
     def of_type(self, kind: str) -> dict[str, Json]:
         """The resources of a type, by name."""
@@ -41,7 +42,7 @@ class Template:
     def statements(self, name: str) -> list[tuple[str | None, Json]]:
         """The statements of a policy or of the only policy of a role, each with the condition it stands under."""
         properties = self.properties(name)
-        document = properties["PolicyDocument"] if "PolicyDocument" in properties else properties["Policies"][0]["PolicyDocument"]
+        document = properties.get("PolicyDocument") or properties["Policies"][0]["PolicyDocument"]
         return [under_condition(statement) for statement in document["Statement"]]
 
 

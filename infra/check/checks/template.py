@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .sam import Json, Template
+from .sam import Template
 
 DAY_S = 86_400
-# As the template's longest `MaxReceives` and SQS's own longest retention.
 QUEUE = "MainQueue"
 DLQ = "DeadLetterQueue"
 MAPPING = "FunctionMessages"
@@ -40,9 +40,9 @@ def queues(template: Template) -> Iterator[str]:
     if set(rows) != {str(timeout) for timeout in template.parameters["TimeoutSeconds"]["AllowedValues"]}:
         yield "not every timeout has a visibility timeout"
     for timeout, row in rows.items():
-        if row["VisibilitySeconds"] < 6 * int(timeout) + window:
-            yield f"timeout {timeout} s: a message comes back after {row['VisibilitySeconds']} s, before 6 × timeout + {window} s"
-        if not 10_000 <= row["DurationAlarmMs"] < int(timeout) * 1000:
+        if int(row["VisibilitySeconds"]) < 6 * int(timeout) + window:
+            yield f"timeout {timeout} s: a message comes back before 6 × timeout + {window} s"
+        if not 10_000 <= int(row["DurationAlarmMs"]) < int(timeout) * 1000:
             yield f"timeout {timeout} s: an alarm at {row['DurationAlarmMs']} ms is not near it"
     if main.get("ReceiveMessageWaitTimeSeconds") != 20:
         yield "the main queue has no long polling"
@@ -169,6 +169,13 @@ def parameters(template: Template) -> Iterator[str]:
             yield f"parameter {name} is not described"
 
 
+def rules(template: Template) -> Iterator[str]:
+    """Rules have functions of their own, and few of the others: "Rule functions", CloudFormation template reference."""
+    known = {"Fn::And", "Fn::Contains", "Fn::EachMemberEquals", "Fn::EachMemberIn", "Fn::Equals", "Fn::Not", "Fn::Or"}
+    for name in sorted(set(re.findall(r"'(Fn::\w+)'", str(template.rules))) - known):
+        yield f"{name} is no function of rules"
+
+
 def references(value: Any) -> Iterator[str]:
     """Names in `Ref` and in `Sub` texts."""
     match value:
@@ -197,6 +204,5 @@ CHECKS: dict[str, Callable[[Template], Iterator[str]]] = {
     "buckets: closed, encrypted, kept": buckets,
     "alarms: all of the list, and told": alarms,
     "parameters: described and used": parameters,
+    "rules: only functions that rules have": rules,
 }
-
-__all__ = ["CHECKS", "Json", "as_list", "granted"]

@@ -61,7 +61,9 @@ def format_problems(folder: Path) -> list[str]:
             problems.append(f"{path.name}: has tabs, blanks at the end of a line, or no line end at its end")
     terraform = shutil.which("terraform")
     if terraform:
-        run = subprocess.run([terraform, f"-chdir={folder}", "fmt", "-check"], capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            [terraform, f"-chdir={folder}", "fmt", "-check"], capture_output=True, text=True, check=False
+        )
         problems += [f"{name}: not as `terraform fmt` writes it" for name in run.stdout.split()]
     return problems
 

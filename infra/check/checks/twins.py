@@ -81,11 +81,9 @@ PROPERTIES = {
     "Function Environment.Variables": "aws_lambda_function.shipper environment.0.variables",
     "FunctionMessages EventSourceArn": "aws_lambda_event_source_mapping.messages event_source_arn",
     "FunctionMessages BatchSize": "aws_lambda_event_source_mapping.messages batch_size",
-    "FunctionMessages MaximumBatchingWindowInSeconds":
-        "aws_lambda_event_source_mapping.messages maximum_batching_window_in_seconds",
+    "FunctionMessages MaximumBatchingWindowInSeconds": "aws_lambda_event_source_mapping.messages maximum_batching_window_in_seconds",
     "FunctionMessages FunctionResponseTypes": "aws_lambda_event_source_mapping.messages function_response_types",
-    "FunctionMessages ScalingConfig.MaximumConcurrency":
-        "aws_lambda_event_source_mapping.messages scaling_config.0.maximum_concurrency",
+    "FunctionMessages ScalingConfig.MaximumConcurrency": "aws_lambda_event_source_mapping.messages scaling_config.0.maximum_concurrency",
     "FunctionLog LogGroupName": "aws_cloudwatch_log_group.function name",
     "FunctionLog RetentionInDays": "aws_cloudwatch_log_group.function retention_in_days",
     "FunctionRole Policies.0.PolicyName": "aws_iam_role_policy.function name",
@@ -174,7 +172,13 @@ VALUES = [
         '[for arn in var.log_bucket_arns : "${arn}/*"]',
     ),
     (
-        {"Fn::If": ["MakesQuarantineBucket", {"Fn::Sub": "s3://${QuarantineBucket}/flowlogs"}, {"Ref": "QuarantineUri"}]},
+        {
+            "Fn::If": [
+                "MakesQuarantineBucket",
+                {"Fn::Sub": "s3://${QuarantineBucket}/flowlogs"},
+                {"Ref": "QuarantineUri"},
+            ]
+        },
         "local.quarantine_uri",
     ),
     (
@@ -195,8 +199,7 @@ LOCALS = {
     "queue_arn": "arn:${local.partition}:sqs:${local.region}:${local.account}:${var.name}",
     "source_account_ids": "concat([local.account], var.source_account_ids)",
     "makes_quarantine_bucket": 'var.quarantine_uri == ""',
-    "quarantine_uri":
-        'local.makes_quarantine_bucket ? "s3://${aws_s3_bucket.quarantine[0].bucket}/flowlogs" : var.quarantine_uri',
+    "quarantine_uri": 'local.makes_quarantine_bucket ? "s3://${aws_s3_bucket.quarantine[0].bucket}/flowlogs" : var.quarantine_uri',
     "has_vpc": "length(var.subnet_ids) > 0",
     "alarm_actions": 'var.alarm_topic_arn == "" ? [] : [var.alarm_topic_arn]',
 }
