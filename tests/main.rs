@@ -8,6 +8,7 @@ mod deploy;
 mod faults;
 mod geo;
 mod known;
+mod ledger;
 mod matrix;
 mod quarantine;
 mod redrive;
