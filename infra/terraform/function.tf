@@ -35,6 +35,7 @@ resource "aws_lambda_function" "shipper" {
       FLOWSHIP_ELASTICSEARCH_SECRET_ARN = var.elasticsearch_secret_arn
       FLOWSHIP_ELASTICSEARCH_CA_FILE    = var.elasticsearch_ca_file
       FLOWSHIP_INDEX_PREFIX             = var.index_prefix
+      FLOWSHIP_LEDGER_INDEX             = var.ledger_index
       FLOWSHIP_QUEUE_URL                = aws_sqs_queue.main.url
       FLOWSHIP_DLQ_URL                  = aws_sqs_queue.dead_letter.url
       FLOWSHIP_QUARANTINE_URI           = local.quarantine_uri

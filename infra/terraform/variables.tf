@@ -74,6 +74,12 @@ variable "index_prefix" {
   }
 }
 
+variable "ledger_index" {
+  description = "First part of the names of the ledger's indices, a document for each object; none writes no ledger"
+  type        = string
+  default     = "flowship-ledger"
+}
+
 variable "bulk_max_bytes" {
   description = "Largest bulk body before compression"
   type        = number
