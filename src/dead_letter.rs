@@ -159,6 +159,8 @@ pub struct DeadLetter {
     pub progress: Option<String>,
     /// flowship's version.
     pub version: Option<String>,
+    /// ARN of the queue whose redrive policy moved it; `None`: it was sent here.
+    pub moved_from: Option<String>,
     /// The objects that the body names.
     pub objects: Vec<FailedObject>,
     /// Why the body is no notification, in one line.
@@ -191,10 +193,11 @@ impl DeadLetter {
             request_id: text(attribute::REQUEST_ID),
             progress: text(attribute::PROGRESS),
             version: text(attribute::VERSION),
+            moved_from: message.system_attributes.get(MOVED_FROM).cloned(),
             objects,
             body_problem,
         };
-        if message.system_attributes.contains_key(MOVED_FROM) {
+        if letter.moved_from.is_some() {
             letter.forget_earlier_failure()
         } else {
             letter

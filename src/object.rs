@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::civil::{Date, Time};
@@ -173,6 +174,8 @@ pub struct ObjectInfo {
     pub etag: Option<String>,
     /// The version that is read.
     pub version_id: Option<String>,
+    /// Where it is stored if not in the standard class: what is archived cannot be read at once.
+    pub storage_class: Option<String>,
 }
 
 /// An object that was opened: its bytes are still to come.
@@ -194,6 +197,17 @@ pub trait ObjectStore: Send + Sync + 'static {
         &self,
         object: &ObjectRef,
     ) -> impl Future<Output = Result<OpenObject<Self::Body>, StoreError>> + Send;
+
+    /// Asks for what [`Self::open`] would say of an object, and for none of its bytes.
+    fn head(&self, object: &ObjectRef) -> impl Future<Output = Result<ObjectInfo, StoreError>> + Send;
+
+    /// A URL that reads the object without further credentials until it expires. Whether there is such an object is
+    /// not asked.
+    fn presigned_url(
+        &self,
+        object: &ObjectRef,
+        expires_in: Duration,
+    ) -> impl Future<Output = Result<String, StoreError>> + Send;
 }
 
 /// The bytes of one object, piece by piece.

@@ -280,7 +280,7 @@ mod tests {
             .key(LONG_KEY)
             .put(&queue);
         queue.put(&s3_event(&["one.gz", "two.gz"]), Attributes::new());
-        queue.put("\u{1b}[2J", Attributes::new());
+        queue.put("\u{202e}[2J", Attributes::new());
         queue
     }
 

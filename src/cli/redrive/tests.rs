@@ -45,6 +45,15 @@ pub(super) fn s3_event(keys: &[&str]) -> String {
     json!({ "Records": keys.iter().map(record).collect::<Vec<_>>() }).to_string()
 }
 
+/// The same with the size of each object.
+pub(super) fn sized_event(objects: &[(&str, u64)]) -> String {
+    let record = |(key, size): &(&str, u64)| {
+        json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "eventTime": "2026-11-20T02:00:00.000Z",
+               "s3": {"bucket": {"name": "logs"}, "object": {"key": key, "size": size, "eTag": "0"}}})
+    };
+    json!({ "Records": objects.iter().map(record).collect::<Vec<_>>() }).to_string()
+}
+
 /// A dead letter as the function writes it.
 pub(super) struct Letter {
     body: String,
