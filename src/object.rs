@@ -24,6 +24,17 @@ pub struct ObjectRef {
     pub version_id: Option<String>,
 }
 
+/// Where the records of a file are from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyOrigin {
+    /// The account that owns the flow log.
+    pub account: Option<String>,
+    /// Its region.
+    pub region: Option<String>,
+    /// `fl-…`.
+    pub flow_log_id: Option<String>,
+}
+
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.key)?;
@@ -48,50 +59,43 @@ impl ObjectRef {
         })
     }
 
-    /// The time stamp in the file name, as Unix seconds: `…_20261120T1620Z_<hash>.log.gz`.
-    /// Source: "Flow log files" in the Amazon VPC user guide.
-    pub fn key_stamp(&self) -> Option<u32> {
-        let name = self.key.rsplit('/').next()?;
-        name.split(['_', '.']).find_map(parse_stamp)
+    /// What the key says of where its records are from: the file name,
+    /// `{account}_vpcflowlogs_{region}_{flow log id}_{stamp}_{hash}.log.gz`, or else the folders, in AWS's own and in
+    /// Hive's spelling; nothing where AWS has named neither.
+    pub fn key_origin(&self) -> KeyOrigin {
+        let name = self.key.rsplit('/').next().unwrap_or_default();
+        match name.split('_').collect::<Vec<_>>().as_slice() {
+            [account, "vpcflowlogs", region, flow_log_id, _stamp, _hash] => KeyOrigin {
+                account: Some((*account).to_owned()),
+                region: Some((*region).to_owned()),
+                flow_log_id: Some((*flow_log_id).to_owned()),
+            },
+            _ => self.folder_origin(),
+        }
     }
 
-    /// What the key tells of where its flows were seen: the file name does, or else the folders, in AWS's own and in
-    /// Hive's spelling. Source: "Flow log files" in the Amazon VPC user guide.
-    pub fn key_facts(&self) -> KeyFacts<'_> {
-        let name = self.key.rsplit('/').next().unwrap_or_default();
-        let mut parts = name.split('_');
-        if let (Some(account), Some("vpcflowlogs"), Some(region), Some(flow_log)) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        {
-            return KeyFacts {
-                account: Some(account),
-                region: Some(region),
-                flow_log: Some(flow_log),
-            };
-        }
+    fn folder_origin(&self) -> KeyOrigin {
         let folders: Vec<&str> = self.key.split('/').collect();
         let hive = |name: &str| folders.iter().find_map(|folder| folder.strip_prefix(name));
         let plain = folders.windows(4).find_map(|four| match four {
             ["AWSLogs", account, "vpcflowlogs", region] => Some((*account, *region)),
             _ => None,
         });
-        KeyFacts {
-            account: hive("aws-account-id=").or(plain.map(|(account, _)| account)),
-            region: hive("aws-region=").or(plain.map(|(_, region)| region)),
-            flow_log: None,
+        let account = hive("aws-account-id=").or(plain.map(|(account, _)| account));
+        let region = hive("aws-region=").or(plain.map(|(_, region)| region));
+        KeyOrigin {
+            account: account.map(str::to_owned),
+            region: region.map(str::to_owned),
+            flow_log_id: None,
         }
     }
-}
 
-/// What a key tells beside its stamp, as far as it does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyFacts<'a> {
-    /// The account that owns the flow log.
-    pub account: Option<&'a str>,
-    /// The region of the flow log.
-    pub region: Option<&'a str>,
-    /// The flow log's id.
-    pub flow_log: Option<&'a str>,
+    /// The time stamp in the file name, as Unix seconds: `…_20261120T1620Z_<hash>.log.gz`.
+    /// Source: "Flow log files" in the Amazon VPC user guide.
+    pub fn key_stamp(&self) -> Option<u32> {
+        let name = self.key.rsplit('/').next()?;
+        name.split(['_', '.']).find_map(parse_stamp)
+    }
 }
 
 /// Parses `yyyyMMddTHHmmZ`.
@@ -234,6 +238,16 @@ mod tests {
         let key = "AWSLogs/123456789012/vpcflowlogs/us-east-1/2018/06/20/\
                    123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20180620T1620Z_fe123456.log.gz";
         assert_eq!(object(key).key_stamp(), Some(1_529_511_600));
+        let origin = KeyOrigin {
+            account: Some("123456789012".into()),
+            region: Some("us-east-1".into()),
+            flow_log_id: Some("fl-1234abcd".into()),
+        };
+        assert_eq!(object(key).key_origin(), origin);
+        assert_eq!(
+            object("vpcflowlogs/my_own_name.log.gz").key_origin(),
+            KeyOrigin::default()
+        );
     }
 
     #[test]
@@ -246,10 +260,10 @@ mod tests {
     #[test]
     fn account_region_and_flow_log_are_read_from_the_name_or_the_folders() {
         let name = "123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20180620T1620Z_fe123456.log.gz";
-        let facts = |account, region, flow_log| KeyFacts {
-            account,
-            region,
-            flow_log,
+        let facts = |account: Option<&str>, region: Option<&str>, flow_log: Option<&str>| KeyOrigin {
+            account: account.map(str::to_owned),
+            region: region.map(str::to_owned),
+            flow_log_id: flow_log.map(str::to_owned),
         };
         let (account, region) = (Some("123456789012"), Some("us-east-1"));
         for (key, expected) in [
@@ -267,9 +281,9 @@ mod tests {
                     .to_owned(),
                 facts(account, region, None),
             ),
-            ("logs/a_b.gz".to_owned(), KeyFacts::default()),
+            ("logs/a_b.gz".to_owned(), KeyOrigin::default()),
         ] {
-            assert_eq!(object(&key).key_facts(), expected, "{key}");
+            assert_eq!(object(&key).key_origin(), expected, "{key}");
         }
     }
 

@@ -7,6 +7,8 @@ mod delivery;
 mod faults;
 mod geo;
 mod known;
+mod ledger;
+mod matrix;
 mod quarantine;
 mod redrive;
 mod security;

@@ -38,7 +38,7 @@ mod select;
 mod send;
 mod show;
 mod stats;
-mod text;
+pub(super) mod text;
 
 /// Looks into the dead-letter queue and puts failed S3 events back onto the main queue.
 #[derive(Debug, Parser)]
