@@ -6,6 +6,7 @@ mod convert;
 mod delivery;
 mod faults;
 mod geo;
+mod kibana;
 mod known;
 mod quarantine;
 mod redrive;
