@@ -3,12 +3,15 @@
 //!
 //! After a change of the sources: `cargo test --test integration kibana::write -- --ignored`.
 
+mod alerts;
+mod answers;
 mod kql;
 mod lens;
 mod lint;
 mod mapping;
 mod objects;
 mod pack;
+mod panels;
 mod sources;
 
 use std::collections::BTreeMap;

@@ -452,7 +452,7 @@ fn rules_are_such_as_kibana_knows() {
                     matches!(text(&metric["aggType"]), "count" | "cardinality"),
                     "{name}"
                 );
-                (params.get("groupBy"), metric.get("field"))
+                (params.pointer("/groupBy/0"), metric.get("field"))
             }
             kind => panic!("{name}: {kind}"),
         };

@@ -215,7 +215,7 @@ fn rule_body(sources: &Sources, rule: &Rule) -> Value {
             "timeSize": size, "timeUnit": unit,
         });
         let params = json!({
-            "criteria": [criterion], "groupBy": rule.per, "searchConfiguration": search,
+            "criteria": [criterion], "groupBy": rule.per.as_slice(), "searchConfiguration": search,
             "alertOnNoData": is_gone, "alertOnGroupDisappear": is_gone,
         });
         ("observability.rules.custom_threshold", "logs", params)
