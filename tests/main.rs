@@ -8,6 +8,7 @@ mod faults;
 mod geo;
 mod kibana;
 mod known;
+mod ledger;
 mod quarantine;
 mod redrive;
 mod security;
