@@ -68,6 +68,25 @@ fn the_files_are_what_the_sources_give() {
 }
 
 #[test]
+fn the_readme_shows_every_dashboard_search_and_rule() {
+    let readme = fs::read_to_string(repository("kibana/README.md")).unwrap();
+    let sources = Sources::read();
+    let dashboards = sources.dashboards.iter().map(|dashboard| &dashboard.title);
+    let searches = sources.searches.iter().map(|search| &search.title);
+    for title in dashboards.chain(searches) {
+        let name = title.strip_prefix("[flowship] ").unwrap();
+        assert!(readme.contains(name), "{name} is not in the README");
+    }
+    for (name, rule) in &sources.rules {
+        let row = readme
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{name}` ")));
+        let is_shown = row.is_some_and(|row| row.ends_with(&format!("| `{}` |", rule.id)));
+        assert!(is_shown, "{name} is not in the README with {}", rule.id);
+    }
+}
+
+#[test]
 #[ignore = "writes the files from the sources"]
 fn write() {
     let folder = repository("kibana/rules");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::kql::Query;
-use super::pack::text;
+use super::pack::{Pack, text};
 
 /// What a rule looks at.
 #[derive(Debug)]
@@ -17,13 +17,18 @@ pub(super) struct Check<'a> {
     window: String,
     comparator: &'a str,
     threshold: u64,
+    time: &'a str,
+    /// Whether it alerts on groups that were there before.
     pub(super) alerts_on_gone: bool,
 }
 
 impl<'a> Check<'a> {
-    pub(super) fn new(rule: &'a Value) -> Self {
+    /// `pack`: where the data view of the rule is.
+    pub(super) fn new(pack: &'a Pack, rule: &'a Value) -> Self {
         let params = &rule["params"];
         let number = |value: &Value| value.as_u64().unwrap();
+        let view_id = text(&params["searchConfiguration"]["index"]);
+        let time = pack.sources.view(view_id).time.as_str();
         match text(&rule["rule_type_id"]) {
             ".es-query" => Self {
                 params,
@@ -37,6 +42,7 @@ impl<'a> Check<'a> {
                 ),
                 comparator: text(&params["thresholdComparator"]),
                 threshold: number(&params["threshold"][0]),
+                time,
                 alerts_on_gone: false,
             },
             _ => {
@@ -54,17 +60,21 @@ impl<'a> Check<'a> {
                     ),
                     comparator: text(&criterion["comparator"]),
                     threshold: number(&criterion["threshold"][0]),
+                    time,
                     alerts_on_gone: params["alertOnGroupDisappear"] == true,
                 }
             }
         }
     }
 
+    pub(super) fn view_id(&self) -> &'a str {
+        text(&self.params["searchConfiguration"]["index"])
+    }
+
     /// The body of the search at `now`, a date.
     pub(super) fn search(&self, now: &str) -> Value {
-        let query = Query::parse(text(&self.params["searchConfiguration"]["query"]["query"]));
-        let window =
-            json!({"range": {"@timestamp": {"gte": format!("{now}||-{}", self.window), "lte": now}}});
+        let query = Query::parse(text(&self.params["searchConfiguration"]["query"]["query"])).at(now);
+        let window = json!({"range": {self.time: {"gte": format!("{now}||-{}", self.window), "lte": now}}});
         let metric = match (self.aggregation, self.field) {
             ("count", None) => None,
             (aggregation, field) => Some(json!({aggregation: {"field": field}})),

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use flowship::assets::kibana::saved_objects;
+use flowship::ledger::{self, LedgerEntry};
 use serde_json::{Value, json};
 
 use super::alerts::Check;
@@ -13,13 +15,16 @@ use super::panels;
 use crate::support::flowlogs::{DAY as DAY_START, HEADER};
 use crate::support::mmdb::Description;
 use crate::support::stack::repository;
+use crate::support::world::installation;
 use crate::support::{World, gzip};
 
 /// The address that is chosen on the dashboard of one host.
 const HOST: &str = "related.ip: \"10.0.1.10\"";
 
-/// The time range of the dashboards.
-const DAY: &str = "@timestamp >= \"2026-11-18\" and @timestamp < \"2026-11-19\"";
+/// The time range of the dashboards, in a data view with this field of times.
+fn day(time: &str) -> String {
+    format!("{time} >= \"2026-11-18\" and {time} < \"2026-11-19\"")
+}
 
 /// When the rules look: half an hour after most of the records, and on the next day after those of [`storm`].
 const NOW: &str = "2026-11-18T10:30:00Z";
@@ -89,6 +94,38 @@ async fn ship(world: &mut World) {
     assert_eq!(summary.failed, 0, "{summary:?}\n{}", world.log().join("\n"));
 }
 
+/// The known entries of the ledger; the function of this test writes none.
+async fn write_ledger(world: &World) {
+    let entries: Vec<LedgerEntry> = data("ledger.ndjson")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ledger = installation(&world.prefix).ledger_index.unwrap();
+    let body = ledger::bulk_body(&entries, &ledger);
+    let answer = world
+        .elasticsearch
+        .post("_bulk?refresh=true", body)
+        .await
+        .unwrap();
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer["errors"], false, "{answer}");
+}
+
+/// Searches what the data view shows, in an installation with the names of this test.
+async fn ask(world: &World, view_id: &str, body: &Value) -> Value {
+    let ledger = installation(&world.prefix).ledger_index.unwrap();
+    let objects = saved_objects(&world.prefix, &ledger);
+    let mut objects = objects
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let view = objects.find(|object| object["id"] == view_id).unwrap();
+    let path = format!("{}/_search", text(&view["attributes"]["title"]));
+    let answer = world.elasticsearch.post(&path, body.to_string()).await.unwrap();
+    let answer_body: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer.status, 200, "{body}: {answer_body}");
+    answer_body
+}
+
 /// Numbers are numbers: Elasticsearch writes sums with a point.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
@@ -103,7 +140,11 @@ fn same(one: &Value, other: &Value) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_panel_and_every_rule_answers_what_the_logs_say() {
     let mut world = World::new("kibana-0").await;
+    world
+        .variables
+        .insert("FLOWSHIP_LEDGER_INDEX".to_owned(), "none".to_owned());
     ship(&mut world).await;
+    write_ledger(&world).await;
     assert_eq!(world.num_documents().await, 26 + 2003);
     let pack = Pack::read();
     let expected = expected();
@@ -116,11 +157,11 @@ async fn every_panel_and_every_rule_answers_what_the_logs_say() {
     let mut panel_names = BTreeSet::new();
     for panel in pack.panels() {
         let Some(lens) = panel.lens() else { continue };
-        let chosen = match panel.dashboard.as_str() {
-            "flowship-one-host" => format!("{DAY} and {HOST}"),
-            _ => DAY.to_owned(),
-        };
-        let found = world.search(&panels::search(lens, &chosen)).await;
+        let mut chosen = day(&pack.sources.view(lens.view_id()).time);
+        if panel.dashboard == "flowship-one-host" {
+            chosen = format!("{chosen} and {HOST}");
+        }
+        let found = ask(&world, lens.view_id(), &panels::search(lens, &chosen)).await;
         let name = format!("{} / {}", panel.dashboard, panel.title());
         let wanted = &expected["panels"][&name];
         answer(name.clone(), panels::table(lens, &found).into(), wanted);
@@ -128,26 +169,35 @@ async fn every_panel_and_every_rule_answers_what_the_logs_say() {
     }
     for search in pack.of_type("search") {
         let source = nested(&search["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"]);
-        let queries = [text(&source["query"]["query"]), DAY].map(|query| Query::parse(query).to_search());
+        let view_id = text(&search["references"][0]["id"]);
+        let day = day(&pack.sources.view(view_id).time);
+        let queries = [text(&source["query"]["query"]), &day].map(|query| Query::parse(query).to_search());
         let sort = &search["attributes"]["sort"][0];
         let body = json!({
             "query": {"bool": {"filter": queries}}, "fields": search["attributes"]["columns"],
             "sort": [{text(&sort[0]): sort[1]}],
         });
-        let found = world.search(&body).await["hits"]["total"]["value"].clone();
+        let found = ask(&world, view_id, &body).await["hits"]["total"]["value"].clone();
         let name = text(&search["id"]);
         answer(name.to_owned(), found, &expected["searches"][name]);
     }
     for (name, rule) in &pack.rules {
-        let check = Check::new(rule);
-        let values = check.values(&world.search(&check.search(NOW)).await);
-        answer(name.clone(), json!(values), &expected["rules"][name]);
-        let values = check.values(&world.search(&check.search(AFTER_STORM)).await);
-        let fired_for: Vec<_> = values
-            .iter()
-            .filter(|(_, value)| check.fires(**value))
-            .map(|(group, _)| group)
-            .collect();
+        let check = Check::new(&pack, rule);
+        let values = async |now| check.values(&ask(&world, check.view_id(), &check.search(now)).await);
+        let before = values(NOW).await;
+        answer(name.clone(), json!(before), &expected["rules"][name]);
+        let after = values(AFTER_STORM).await;
+        let fired_for: Vec<_> = match check.alerts_on_gone {
+            true => before
+                .keys()
+                .filter(|group| !after.contains_key(*group))
+                .collect(),
+            false => after
+                .iter()
+                .filter(|(_, value)| check.fires(**value))
+                .map(|(group, _)| group)
+                .collect(),
+        };
         answer(
             format!("{name} in the storm"),
             json!(fired_for),

@@ -71,6 +71,26 @@ impl Query {
         }
     }
 
+    /// With times that are said from now on said from this date on.
+    pub(super) fn at(self, now: &str) -> Self {
+        let all = |inner: Vec<Self>| inner.into_iter().map(|query| query.at(now)).collect();
+        match self {
+            Self::And(inner) => Self::And(all(inner)),
+            Self::Or(inner) => Self::Or(all(inner)),
+            Self::Not(inner) => Self::Not(Box::new(inner.at(now))),
+            Self::Range {
+                field,
+                operator,
+                value,
+            } if value.starts_with("now") => Self::Range {
+                field,
+                operator,
+                value: value.replacen("now", &format!("{now}||"), 1),
+            },
+            other => other,
+        }
+    }
+
     /// Every field and the value that it is compared with.
     pub(super) fn comparisons(&self) -> Vec<(&str, Option<&str>)> {
         match self {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::mapping::Mapping;
-use super::sources::{Aggregation, Format, Measure, Panel, Row, Show, Sources, View};
+use super::sources::{Aggregation, Format, Measure, Panel, Row, Series, Show, Sources, View};
 
 /// The only layer of a panel.
 const LAYER: &str = "layer";
@@ -64,8 +64,8 @@ impl Writer<'_> {
         if self.panel.show == Show::OverTime {
             let params = json!({"interval": "auto", "includeEmptyRows": true, "dropPartials": false});
             let time = json!({
-                "label": "@timestamp", "dataType": "date", "operationType": "date_histogram",
-                "sourceField": "@timestamp", "isBucketed": true, "scale": "interval", "params": params,
+                "label": self.view.time, "dataType": "date", "operationType": "date_histogram",
+                "sourceField": self.view.time, "isBucketed": true, "scale": "interval", "params": params,
             });
             columns.push(("time".to_owned(), time));
         }
@@ -176,7 +176,7 @@ impl Writer<'_> {
                     layer(json!({"columns": columns, "paging": paging})),
                 )
             }
-            Show::OverTime => ("lnsXY", xy(&layer, "bar_stacked", "time", &values, self.split(0))),
+            Show::OverTime => ("lnsXY", xy(&layer, self.series(), "time", &values, self.split(0))),
             Show::Bars => (
                 "lnsXY",
                 xy(&layer, "bar_horizontal", "row0", &values, self.split(1)),
@@ -201,6 +201,13 @@ impl Writer<'_> {
                 ("lnsHeatmap", layer(visualization))
             }
             Show::Search => unreachable!("a saved search is no visualisation"),
+        }
+    }
+
+    fn series(&self) -> &'static str {
+        match self.panel.series {
+            Series::BarStacked => "bar_stacked",
+            Series::Line => "line",
         }
     }
 

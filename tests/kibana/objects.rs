@@ -59,7 +59,7 @@ fn data_view(view: &View) -> Value {
         }
     }
     let attributes = json!({
-        "title": view.title, "name": view.name, "timeFieldName": "@timestamp",
+        "title": view.title, "name": view.name, "timeFieldName": view.time,
         "fieldAttrs": as_text(&labels.into()), "fieldFormatMap": as_text(&formats.into()),
         "fields": "[]", "runtimeFieldMap": "{}", "sourceFilters": "[]", "typeMeta": "{}",
     });
@@ -221,7 +221,7 @@ fn rule_body(sources: &Sources, rule: &Rule) -> Value {
         ("observability.rules.custom_threshold", "logs", params)
     } else {
         let mut params = json!({
-            "searchType": "searchSource", "searchConfiguration": search, "timeField": "@timestamp",
+            "searchType": "searchSource", "searchConfiguration": search, "timeField": view.time,
             "timeWindowSize": size, "timeWindowUnit": unit, "threshold": [threshold],
             "thresholdComparator": comparator, "size": 10, "aggType": operation,
             "groupBy": if rule.per.is_some() { "top" } else { "all" }, "excludeHitsFromPreviousRun": false,

@@ -30,8 +30,14 @@ pub(super) struct View {
     /// The index pattern.
     pub(super) title: String,
     pub(super) name: String,
+    /// The field of its times.
+    pub(super) time: String,
+    /// The data view with the same indices and fields.
+    like: Option<String>,
     /// Files of `index-templates` with the mapping of its indices.
+    #[serde(default)]
     mappings: Vec<String>,
+    #[serde(default)]
     pub(super) fields: BTreeMap<String, ShownField>,
 }
 
@@ -41,7 +47,7 @@ impl View {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShownField {
     pub(super) label: String,
@@ -97,6 +103,9 @@ pub(super) struct Panel {
     /// x, y, width, height.
     pub(super) at: [u32; 4],
     pub(super) show: Show,
+    /// How `over_time` draws.
+    #[serde(default)]
+    pub(super) series: Series,
     pub(super) view: Option<String>,
     #[serde(default)]
     pub(super) filter: String,
@@ -118,6 +127,14 @@ pub(super) enum Show {
     Donut,
     Heatmap,
     Search,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Series {
+    #[default]
+    BarStacked,
+    Line,
 }
 
 /// What documents are grouped by.
@@ -245,7 +262,7 @@ impl Sources {
         };
         Self {
             filters: parse(&repository("kibana/sources/filters.json")),
-            views: parse(&repository("kibana/sources/data-views.json")),
+            views: views(),
             dashboards: by_name("dashboards")
                 .iter()
                 .map(|(_, path)| parse(path))
@@ -283,6 +300,19 @@ impl Sources {
             (one, other) => format!("({}) and ({})", self.expand(one), self.expand(other)),
         }
     }
+}
+
+fn views() -> BTreeMap<String, View> {
+    let mut views: BTreeMap<String, View> = parse(&repository("kibana/sources/data-views.json"));
+    let names: Vec<String> = views.keys().cloned().collect();
+    for name in names {
+        if let Some(other) = views[&name].like.as_ref().map(|other| &views[other]) {
+            let (mappings, fields) = (other.mappings.clone(), other.fields.clone());
+            let view = views.get_mut(&name).unwrap();
+            (view.mappings, view.fields) = (mappings, fields);
+        }
+    }
+    views
 }
 
 fn parse<T: DeserializeOwned>(path: &PathBuf) -> T {
