@@ -9,6 +9,7 @@ mod geo;
 mod kibana;
 mod known;
 mod ledger;
+mod matrix;
 mod quarantine;
 mod redrive;
 mod security;

@@ -12,13 +12,14 @@ use bytes::Bytes;
 use crate::outcome::Failure;
 
 pub mod delivery;
-mod limit;
 #[cfg(test)]
 pub(crate) mod memory;
 mod packing;
+mod pressure;
 mod response;
+#[cfg(test)]
+mod simulation;
 
-pub use limit::BodyLimit;
 pub use packing::{Body, Packer, Position, Segment};
 
 /// An answer to `_bulk`, not yet read.
