@@ -16,7 +16,7 @@ pub(super) struct Check<'a> {
     group: Option<&'a Value>,
     window: String,
     comparator: &'a str,
-    threshold: u64,
+    threshold: f64,
     time: &'a str,
     /// Whether it alerts on groups that were there before.
     pub(super) alerts_on_gone: bool,
@@ -41,7 +41,7 @@ impl<'a> Check<'a> {
                     text(&params["timeWindowUnit"])
                 ),
                 comparator: text(&params["thresholdComparator"]),
-                threshold: number(&params["threshold"][0]),
+                threshold: params["threshold"][0].as_f64().unwrap(),
                 time,
                 alerts_on_gone: false,
             },
@@ -59,7 +59,7 @@ impl<'a> Check<'a> {
                         text(&criterion["timeUnit"])
                     ),
                     comparator: text(&criterion["comparator"]),
-                    threshold: number(&criterion["threshold"][0]),
+                    threshold: criterion["threshold"][0].as_f64().unwrap(),
                     time,
                     alerts_on_gone: params["alertOnGroupDisappear"] == true,
                 }
@@ -94,10 +94,10 @@ impl<'a> Check<'a> {
     }
 
     /// Values by group; of a rule without groups, by an empty name.
-    pub(super) fn values(&self, answer: &Value) -> BTreeMap<String, u64> {
+    pub(super) fn values(&self, answer: &Value) -> BTreeMap<String, f64> {
         let value = |bucket: &Value, count: &Value| match bucket.pointer("/value/value") {
-            Some(value) => value.as_f64().map_or(0, |value| value as u64),
-            None => count.as_u64().unwrap(),
+            Some(value) => value.as_f64().unwrap_or_default(),
+            None => count.as_f64().unwrap(),
         };
         if self.group.is_none() {
             let all = value(&answer["aggregations"], &answer["hits"]["total"]["value"]);
@@ -117,7 +117,7 @@ impl<'a> Check<'a> {
             .collect()
     }
 
-    pub(super) fn fires(&self, value: u64) -> bool {
+    pub(super) fn fires(&self, value: f64) -> bool {
         match self.comparator {
             ">" => value > self.threshold,
             "<" => value < self.threshold,

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Query {
     All,
-    And(Vec<Query>),
-    Or(Vec<Query>),
-    Not(Box<Query>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
+    Not(Box<Self>),
     Exists(String),
     Is {
         field: String,
@@ -116,22 +116,19 @@ fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        let end = if let Some(mark) = MARKS.iter().find(|mark| rest.starts_with(**mark)) {
-            tokens.push(Token::Mark(mark));
-            mark.len()
+        let (token, after) = if let Some(mark) = MARKS.iter().find(|mark| rest.starts_with(**mark)) {
+            (Token::Mark(mark), rest.split_at(mark.len()).1)
         } else if let Some(quoted) = rest.strip_prefix('"') {
-            let length = quoted
-                .find('"')
-                .unwrap_or_else(|| panic!("`{text}`: a quote is open"));
-            tokens.push(Token::Quoted(quoted[..length].to_owned()));
-            length + 2
+            let parts = quoted.split_once('"');
+            let (value, after) = parts.unwrap_or_else(|| panic!("`{text}`: a quote is open"));
+            (Token::Quoted(value.to_owned()), after)
         } else {
             let is_end = |letter: char| letter.is_whitespace() || "<>:()\"".contains(letter);
-            let length = rest.find(is_end).unwrap_or(rest.len());
-            tokens.push(Token::Word(rest[..length].to_owned()));
-            length
+            let (word, after) = rest.split_at(rest.find(is_end).unwrap_or(rest.len()));
+            (Token::Word(word.to_owned()), after)
         };
-        rest = rest[end..].trim_start();
+        tokens.push(token);
+        rest = after.trim_start();
     }
     tokens
 }
