@@ -4,6 +4,7 @@
 
 mod convert;
 mod delivery;
+mod deploy;
 mod faults;
 mod geo;
 mod kibana;
@@ -12,6 +13,7 @@ mod ledger;
 mod matrix;
 mod quarantine;
 mod redrive;
+mod rights;
 mod security;
 mod settings;
 mod setup;

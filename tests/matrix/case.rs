@@ -9,6 +9,9 @@ use super::stage::{HIT, Stage};
 use crate::support::World;
 use crate::support::proxy::{Fault, Requests, Uses};
 
+/// The AWS SDK asks three times where another attempt may help: a fault that outlasts them is one that we see.
+pub(crate) const ATTEMPTS: u64 = 3;
+
 /// One case.
 #[derive(Clone, Copy)]
 pub(crate) struct Case {
@@ -81,6 +84,14 @@ impl Lasting {
             Self::ForEver => "ever",
         }
     }
+
+    /// Of a rule, where "once" is so many times.
+    pub(crate) fn uses(self, times: u64) -> Uses {
+        match self {
+            Self::Once => Uses::Times(times),
+            Self::ForEver => Uses::ForEver,
+        }
+    }
 }
 
 impl Case {
@@ -104,11 +115,7 @@ impl Case {
     async fn begin(&self, stage: &Stage, lasting: Lasting) {
         match self.trouble {
             Trouble::Requests(requests, fault, times) => {
-                let uses = match lasting {
-                    Lasting::Once => Uses::Times(times),
-                    Lasting::ForEver => Uses::ForEver,
-                };
-                stage.proxy.add(requests, fault, uses);
+                stage.proxy.add(requests, fault, lasting.uses(times));
             }
             Trouble::State(set) => set(stage, true).await,
             Trouble::Broken | Trouble::Own(_) => {}

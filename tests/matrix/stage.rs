@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::audit::{self, Account, Object};
 use super::case::{Case, Place};
 use crate::support::peek::peek;
+use crate::support::proxy::Requests;
 use crate::support::world::{Options, redrive};
 use crate::support::{FaultProxy, FlowLog, World};
 
@@ -20,6 +21,9 @@ pub(crate) const HIT: &str = "hit.gz";
 pub(crate) const BYSTANDER: &str = "bystander.gz";
 /// The same, with a malformed line.
 pub(crate) const ONE_BAD_LINE: &str = "one-bad-line.gz";
+
+/// The bad line of [`ONE_BAD_LINE`] goes into quarantine.
+pub(crate) const PUT_ASIDE: Requests = Requests::naming(&["PUT ", "-quarantine/bad/"]);
 
 const ELASTICSEARCH_URLS: &str = "FLOWSHIP_ELASTICSEARCH_URLS";
 
