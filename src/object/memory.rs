@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::{ObjectBody, ObjectInfo, ObjectRef, ObjectStore, OpenObject, StoreError};
+use super::{
+    ListedObject, ObjectBody, ObjectInfo, ObjectPage, ObjectRef, ObjectStore, OpenObject, StoreError,
+};
 
 /// What a stored object does when it is read.
 #[derive(Clone, Debug)]
@@ -82,6 +84,45 @@ impl ObjectStore for MemoryStore {
             },
         })
     }
+
+    async fn list(&self, bucket: &str, prefix: &str, after: &str) -> Result<ObjectPage, StoreError> {
+        let objects = self.objects.lock().unwrap();
+        let in_bucket = objects.iter().filter(|((of, _), _)| of == bucket);
+        let listed = in_bucket.filter_map(|((_, key), content)| match content {
+            Content::Whole(bytes) | Content::Cut(bytes, _) | Content::Stalled(bytes, _) => {
+                Some((key.clone(), bytes.len()))
+            }
+            Content::Panic => None,
+        });
+        Ok(page(bucket, prefix, after, listed))
+    }
+}
+
+/// A page as S3 would make it, but of two objects: most tests have few.
+pub(crate) fn page(
+    bucket: &str,
+    prefix: &str,
+    after: &str,
+    all: impl Iterator<Item = (String, usize)>,
+) -> ObjectPage {
+    let mut found: Vec<(String, usize)> = all
+        .filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after)
+        .collect();
+    found.sort();
+    let has_more = found.len() > 2;
+    found.truncate(2);
+    let listed = found.into_iter().map(|(key, size)| ListedObject {
+        object: ObjectRef {
+            bucket: bucket.to_owned(),
+            key,
+            version_id: None,
+        },
+        size: size as u64,
+    });
+    ObjectPage {
+        objects: listed.collect(),
+        has_more,
+    }
 }
 
 /// The bytes of one object, in chunks of an odd size.
@@ -90,6 +131,17 @@ pub(crate) struct MemoryBody {
     object: ObjectRef,
     content: Content,
     position: usize,
+}
+
+impl MemoryBody {
+    /// All of these bytes.
+    pub(crate) fn of(object: &ObjectRef, bytes: Bytes) -> Self {
+        Self {
+            object: object.clone(),
+            content: Content::Whole(bytes),
+            position: 0,
+        }
+    }
 }
 
 impl ObjectBody for MemoryBody {
