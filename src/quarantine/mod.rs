@@ -28,12 +28,14 @@ mod origin;
 mod place;
 mod read;
 mod remainder;
+mod tally;
 
 pub use line::QuarantinedLine;
 pub use origin::Origin;
 pub use place::{FileAddress, Place};
 pub use read::{QuarantineFile, ReadError};
 pub use remainder::{Remainder, Replayed};
+pub use tally::{Cause, Group, Tally};
 
 /// Largest file before its head, half of it for lines that cannot be read, half for refused documents: some hundred
 /// thousand lines, all of which are held in memory until the last document of their object has its verdict. An object

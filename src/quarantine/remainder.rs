@@ -47,7 +47,7 @@ impl Remainder {
 
 impl Head {
     /// The file of the same object with these lines only, written anew at this time. It may be a head without lines.
-    pub fn rewritten(&self, remainders: [Remainder; 2], at: Timestamp) -> Bytes {
+    pub fn rewritten(&self, remainders: [Remainder; 3], at: Timestamp) -> Bytes {
         let lines = remainders.iter().map(Remainder::num_lines).sum();
         let before = self.replayed.map_or(0, |replayed| replayed.lines);
         let head = Self {

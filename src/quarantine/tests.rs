@@ -175,13 +175,13 @@ fn what_remains_is_a_file_that_knows_what_has_left_it() {
     let at = "2026-11-21T01:02:03Z".parse().unwrap();
     let mut stays = Remainder::default();
     stays.add(&lines[1]);
-    let first = head(2).rewritten([Remainder::default(), stays], at);
+    let first = head(2).rewritten([Remainder::default(), stays, Remainder::default()], at);
     let read = QuarantineFile::open(&first[..]).unwrap();
     let head_of_first = read.head.clone();
     assert_eq!((head_of_first.lines, &head_of_first.object), (1, &head(2).object));
     assert_eq!(read.map(Result::unwrap).collect::<Vec<_>>(), lines[1..]);
 
-    let second = head_of_first.rewritten([Remainder::default(), Remainder::default()], at);
+    let second = head_of_first.rewritten(Default::default(), at);
     insta::assert_snapshot!(text_of(&second).replace(env!("CARGO_PKG_VERSION"), "0.1.0"), @r#"{"object":{"bucket":"logs","key":"AWSLogs/1/vpcflowlogs/us-east-1/2026/11/20/1_vpcflowlogs_us-east-1_fl-1_20261120T1620Z_0.log.gz","version_id":"v1","size":4096,"etag":"\"e1\"","last_modified":"2026-11-21T00:05:04Z"},"first_line":1,"lines":0,"formats":["srcaddr end"],"version":"0.1.0","replayed":{"at":"2026-11-21T01:02:03Z","lines":2}}"#);
     assert_eq!(QuarantineFile::open(&second[..]).unwrap().count(), 0);
 }
