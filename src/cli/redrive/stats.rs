@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Session;
 use super::scan::{Scan, Stopped};
-use super::show;
+use super::text;
 use crate::dead_letter::{DeadLetter, UNKNOWN_REASON};
 use crate::queue::{MessageQueue, QueueError, QueueStatus};
 
@@ -80,8 +80,8 @@ impl Tally {
             reason,
             disposition,
             dead_letters: times.number,
-            oldest_failure: show::time(times.oldest),
-            newest_failure: show::time(times.newest),
+            oldest_failure: text::time(times.oldest),
+            newest_failure: text::time(times.newest),
             oldest: times.oldest,
             newest: times.newest,
         };
@@ -127,8 +127,8 @@ impl Stats {
             delayed: status.delayed,
             dead_letters: reasons.iter().map(|group| group.dead_letters).sum(),
             complete,
-            oldest_failure: reasons.iter().map(|group| group.oldest).min().map(show::time),
-            newest_failure: reasons.iter().map(|group| group.newest).max().map(show::time),
+            oldest_failure: reasons.iter().map(|group| group.oldest).min().map(text::time),
+            newest_failure: reasons.iter().map(|group| group.newest).max().map(text::time),
             hops,
             next: next_command(&reasons),
             reasons,
@@ -158,14 +158,14 @@ impl Stats {
             lines.push(format!(
                 "{:>5}  {:<7}  {:<7}  {}{}",
                 group.dead_letters,
-                show::age(now, group.oldest),
-                show::age(now, group.newest),
-                show::printable(&group.reason),
-                disposition.map_or_else(String::new, |word| format!(" ({})", show::printable(word))),
+                text::age(now, group.oldest),
+                text::age(now, group.newest),
+                text::printable(&group.reason),
+                disposition.map_or_else(String::new, |word| format!(" ({})", text::printable(word))),
             ));
         }
         lines.push(String::new());
-        let total = show::dead_letters(self.dead_letters);
+        let total = text::dead_letters(self.dead_letters);
         lines.push(format!("{total}, failed from {oldest} to {newest}"));
         let hops: Vec<String> = self
             .hops
@@ -198,7 +198,7 @@ fn pattern(reason: &str) -> String {
     if reason == UNKNOWN_REASON {
         "unknown".to_owned()
     } else {
-        show::shell_word(reason)
+        text::shell_word(reason)
     }
 }
 
