@@ -16,6 +16,16 @@ pub struct Cause {
     pub kind: Option<String>,
 }
 
+impl Cause {
+    /// Of this line.
+    pub fn of(line: &QuarantinedLine) -> Self {
+        Self {
+            reason: line.reason.clone(),
+            kind: line.kind.clone(),
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
@@ -43,11 +53,7 @@ pub struct Tally {
 impl Tally {
     /// Counts a line.
     pub fn add(&mut self, line: &QuarantinedLine) {
-        let cause = Cause {
-            reason: line.reason.clone(),
-            kind: line.kind.clone(),
-        };
-        let group = self.groups.entry(cause).or_insert_with(|| Group {
+        let group = self.groups.entry(Cause::of(line)).or_insert_with(|| Group {
             lines: 0,
             example: line.clone(),
         });

@@ -19,6 +19,7 @@ use crate::aws::sqs::SqsQueue;
 use crate::config::Environment;
 
 mod list;
+mod quarantine;
 mod queues;
 mod scan;
 mod select;
@@ -61,9 +62,18 @@ pub struct Arguments {
     #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
     #[command(subcommand)]
-    verb: Verb,
+    command: Command,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    DeadLetters(Verb),
+    /// Look into the single lines that were kept aside, and ship them again
+    Quarantine(quarantine::Arguments),
+}
+
+/// What is done with the dead-letter queue.
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Count dead letters by reason, with their ages and hops, and name the next command
@@ -116,6 +126,10 @@ impl Session {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::Result<ExitCode> {
+    let verb = match &arguments.command {
+        Command::DeadLetters(verb) => verb,
+        Command::Quarantine(options) => return quarantine::run(options, environment, arguments.json).await,
+    };
     environment
         .set("QUEUE_URL", arguments.queue_url.as_deref())
         .set("DLQ_URL", arguments.dlq_url.as_deref());
@@ -124,10 +138,10 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
         interrupt: Interrupt::default(),
         progress: scan::progress_bar(),
     };
-    let verb = Box::pin(run_verb(&arguments, &environment, &session));
+    let run = Box::pin(run_verb(verb, arguments.json, &environment, &session));
     let code = tokio::select! {
-        code = verb => code?,
-        () = interrupted_twice(&session) => {
+        code = run => code?,
+        () = interrupted_twice(&session, "redrive: stopping; making messages visible again (Ctrl-C again to give up)") => {
             tell("redrive: given up; messages that were looked at come back when their visibility timeout ends");
             exit::STOPPED
         }
@@ -136,21 +150,24 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
 }
 
 /// The first Ctrl-C lets the pass end in order; the second one ends the process.
-async fn interrupted_twice(session: &Session) {
+async fn interrupted_twice(session: &Session, stopping: &str) {
     if tokio::signal::ctrl_c().await.is_err() {
         return std::future::pending().await;
     }
     session.interrupt.set();
-    session.tell_if_some(Some(
-        "redrive: stopping; making messages visible again (Ctrl-C again to give up)".to_owned(),
-    ));
+    session.tell_if_some(Some(stopping.to_owned()));
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Session) -> anyhow::Result<u8> {
-    let is_send = matches!(arguments.verb, Verb::Send(_));
+async fn run_verb(
+    verb: &Verb,
+    json: bool,
+    environment: &Environment,
+    session: &Session,
+) -> anyhow::Result<u8> {
+    let is_send = matches!(verb, Verb::Send(_));
     let urls = Urls::read(environment, is_send)?;
     let context = AwsContext::load().await;
     let dlq = SqsQueue::new(&context, &urls.dlq);
@@ -162,15 +179,15 @@ async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Se
     {
         check_direction(&status_of(main, "main queue").await?, &status)?;
     }
-    match &arguments.verb {
+    match verb {
         Verb::Stats => {
             let (stats, stopped) = stats::look(&dlq, &urls.dlq, &status, session).await?;
-            print(arguments.json, &stats, || stats.lines(session.now))?;
+            print(json, &stats, || stats.lines(session.now))?;
             Ok(end_of_look(stopped, false))
         }
         Verb::List(options) => {
             let listing = list::look(&dlq, &status, &options.selection, session).await?;
-            let lines = if arguments.json {
+            let lines = if json {
                 listing.json_lines(options.selection.limit())
             } else {
                 listing.lines(options, session.now)
@@ -193,7 +210,7 @@ async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Se
                 main_url: main.url(),
             };
             let report = send::send(&route, options, session).await;
-            print(arguments.json, &report, || report.lines())?;
+            print(json, &report, || report.lines())?;
             report.notes().into_iter().for_each(tell);
             Ok(report.exit_code())
         }

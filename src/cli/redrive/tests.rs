@@ -139,11 +139,13 @@ fn help_of_redrive() {
     Usage: redrive [OPTIONS] <COMMAND>
 
     Commands:
-      stats  Count dead letters by reason, with their ages and hops, and name the
-             next command
-      list   Show a line per dead letter, the oldest failure first
-      send   Send dead letters back to the main queue (dry run unless --yes)
-      help   Print this message or the help of the given subcommand(s)
+      stats       Count dead letters by reason, with their ages and hops, and name
+                  the next command
+      list        Show a line per dead letter, the oldest failure first
+      send        Send dead letters back to the main queue (dry run unless --yes)
+      quarantine  Look into the single lines that were kept aside, and ship them
+                  again
+      help        Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help
