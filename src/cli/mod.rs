@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 pub mod convert;
 pub mod lambda_local;
+pub mod manual;
 pub mod redrive;
 pub mod setup;
 

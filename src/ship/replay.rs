@@ -271,8 +271,8 @@ impl<S: ObjectStore + Quarantine, B: BulkSink> Replayer<S, B> {
         };
         counts.failed = counts.selected.saturating_sub(counts.settled());
         let fate = match (read.problem, delivered.failure, read.head) {
-            (Some(problem), _, _) => FileFate::Damaged(problem),
-            (None, Some(failure), _) => FileFate::Failed(failure),
+            (_, Some(failure), _) => FileFate::Failed(failure),
+            (Some(problem), None, _) => FileFate::Damaged(problem),
             (None, None, _) if counts.settled() != counts.selected => FileFate::Failed(Failure::new(
                 Reason::InternalError,
                 format!(

@@ -6,13 +6,14 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use self::queues::{Urls, check_direction, status_of, warning};
 use self::scan::{Interrupt, Stopped};
+use super::manual::{CompletionArguments, ManArguments, print_completions, write_man};
 use super::{Output, exit, tell};
 use crate::aws::AwsContext;
 use crate::aws::sqs::SqsQueue;
@@ -71,7 +72,23 @@ enum Command {
     DeadLetters(Verb),
     /// Look into the single lines that were kept aside, and ship them again
     Quarantine(quarantine::Arguments),
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionArguments),
+    /// Print the manual page, or write a page per command
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(ManArguments),
 }
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source <(redrive completions bash)
+  redrive completions fish > ~/.config/fish/completions/redrive.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  redrive man | man -l -
+  redrive man --dir ~/.local/share/man/man1";
 
 /// What is done with the dead-letter queue.
 #[derive(Debug, Subcommand)]
@@ -129,6 +146,8 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     let verb = match &arguments.command {
         Command::DeadLetters(verb) => verb,
         Command::Quarantine(options) => return quarantine::run(options, environment, arguments.json).await,
+        Command::Completions(options) => return print_completions(options, Arguments::command()),
+        Command::Man(options) => return write_man(options, Arguments::command()),
     };
     environment
         .set("QUEUE_URL", arguments.queue_url.as_deref())

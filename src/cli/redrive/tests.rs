@@ -1,4 +1,4 @@
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use serde_json::json;
 
 use super::select::Selection;
@@ -139,13 +139,15 @@ fn help_of_redrive() {
     Usage: redrive [OPTIONS] <COMMAND>
 
     Commands:
-      stats       Count dead letters by reason, with their ages and hops, and name
-                  the next command
-      list        Show a line per dead letter, the oldest failure first
-      send        Send dead letters back to the main queue (dry run unless --yes)
-      quarantine  Look into the single lines that were kept aside, and ship them
-                  again
-      help        Print this message or the help of the given subcommand(s)
+      stats        Count dead letters by reason, with their ages and hops, and name
+                   the next command
+      list         Show a line per dead letter, the oldest failure first
+      send         Send dead letters back to the main queue (dry run unless --yes)
+      quarantine   Look into the single lines that were kept aside, and ship them
+                   again
+      completions  Print the completions of a shell
+      man          Print the manual page, or write a page per command
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help

@@ -38,7 +38,11 @@ Bad lines lie in S3 under FLOWSHIP_QUARANTINE_URI, a file a pass over an object.
 time (2026-11-20) or an age (30d); files have a day, and no time.
 
 Exit codes: 0 done, 1 an error or any failed line or file, 2 wrong command line, 3 stopped by Ctrl-C, 4 nothing \
-selected.";
+selected.
+
+Examples:
+  redrive quarantine stats    why lines are here, and what to do next
+  redrive quarantine send     what would be sent";
 
 const STATS_EXAMPLES: &str = "\
 Examples:
