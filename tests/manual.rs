@@ -7,7 +7,7 @@ const PROGRAMS: [(&str, &str, &[&str]); 2] = [
     (
         "flowctl",
         env!("CARGO_BIN_EXE_flowctl"),
-        &["convert", "setup", "lambda-local", "completions", "man"],
+        &["convert", "setup", "ledger", "lambda-local", "completions", "man"],
     ),
     (
         "redrive",

@@ -20,6 +20,15 @@ enum Content {
     Panic,
 }
 
+impl Content {
+    fn size(&self) -> Option<u64> {
+        match self {
+            Self::Whole(bytes) | Self::Cut(bytes, _) | Self::Stalled(bytes, _) => Some(bytes.len() as u64),
+            Self::Panic => None,
+        }
+    }
+}
+
 /// Objects by bucket and key, shared by clones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MemoryStore {
@@ -75,6 +84,7 @@ impl ObjectStore for MemoryStore {
             info: ObjectInfo {
                 last_modified: Some(1_418_530_000),
                 etag: Some(Self::ETAG.to_owned()),
+                size: content.size(),
                 ..ObjectInfo::default()
             },
             body: MemoryBody {
@@ -88,11 +98,9 @@ impl ObjectStore for MemoryStore {
     async fn list(&self, bucket: &str, prefix: &str, after: &str) -> Result<ObjectPage, StoreError> {
         let objects = self.objects.lock().unwrap();
         let in_bucket = objects.iter().filter(|((of, _), _)| of == bucket);
-        let listed = in_bucket.filter_map(|((_, key), content)| match content {
-            Content::Whole(bytes) | Content::Cut(bytes, _) | Content::Stalled(bytes, _) => {
-                Some((key.clone(), bytes.len()))
-            }
-            Content::Panic => None,
+        let listed = in_bucket.filter_map(|((_, key), content)| {
+            let size = usize::try_from(content.size()?).ok()?;
+            Some((key.clone(), size))
         });
         Ok(page(bucket, prefix, after, listed))
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::convert::{Closed, Taker};
@@ -173,7 +173,6 @@ pub struct Replayer<S, B> {
     /// `None`: nothing is sent, and nothing is written.
     courier: Option<Courier<B>>,
     converter: Arc<Converter>,
-    permits: Semaphore,
     bulk_max_bytes: usize,
 }
 
@@ -182,15 +181,15 @@ impl<S: ObjectStore + Quarantine, B: BulkSink> Replayer<S, B> {
     /// says what would be sent.
     pub fn new(store: S, sink: Option<B>, settings: &ShipSettings, enrichment: Arc<Enrichment>) -> Self {
         let (max_bytes, timeout) = (settings.bulk_max_bytes, settings.bulk_timeout);
+        let courier = |sink| Courier::new(sink, max_bytes, settings.bulk_in_flight, timeout);
         let settings_of_lines = ConvertSettings {
             keep_lines: true,
             ..ConvertSettings::new(settings, enrichment)
         };
         Self {
             store,
-            courier: sink.map(|sink| Courier::new(sink, max_bytes, timeout)),
+            courier: sink.map(courier),
             converter: Arc::new(Converter::new(settings_of_lines)),
-            permits: Semaphore::new(settings.bulk_in_flight),
             bulk_max_bytes: max_bytes,
         }
     }
@@ -237,14 +236,8 @@ impl<S: ObjectStore + Quarantine, B: BulkSink> Replayer<S, B> {
             delivered.would_send += body.num_items() as u64;
             return;
         };
-        let permit = self
-            .permits
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
         let deadline = Deadline::new(Instant::now() + PATIENCE, MARGIN);
         let report = courier.deliver(body, deadline).await;
-        drop(permit);
         for verdicts in report.verdicts.into_values() {
             delivered.note(verdicts);
         }

@@ -25,7 +25,7 @@ fn body(producers: &[(usize, std::ops::Range<u64>)]) -> Body {
 }
 
 fn courier(sink: &MemorySink) -> Courier<MemorySink> {
-    Courier::new(sink.clone(), 1 << 20, Duration::from_secs(90))
+    Courier::new(sink.clone(), 1 << 20, 2, Duration::from_secs(90))
 }
 
 fn within(seconds: u64) -> Deadline {
@@ -141,7 +141,7 @@ async fn a_document_that_alone_is_too_large_is_refused() {
 async fn throttling_of_the_whole_request_makes_it_smaller() {
     let sink = MemorySink::default();
     sink.script([Fault::Status(429), Fault::Status(429)]);
-    let courier = Courier::new(sink.clone(), 64 << 10, Duration::from_secs(90));
+    let courier = Courier::new(sink.clone(), 64 << 10, 2, Duration::from_secs(90));
     let report = courier.deliver(body(&[(0, 0..1200)]), within(60)).await;
     assert_eq!(counts(&report, 0), (1200, 0, 0, 0));
     assert!(sink.requests()[2] < sink.requests()[0], "{:?}", sink.requests());
@@ -184,13 +184,23 @@ async fn no_time_at_all_is_told_as_such() {
     assert_eq!(sink.requests(), [0_usize; 0]);
 }
 
-#[test]
-fn waits_double_up_to_the_cap_and_are_fully_jittered() {
-    let longest: Vec<u128> = (1..=9).map(|attempt| backoff(attempt, 1.0).as_millis()).collect();
-    assert_eq!(
-        longest,
-        [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]
-    );
-    assert_eq!(backoff(5, 0.0), Duration::ZERO);
-    assert_eq!(backoff(u32::MAX, 0.5), Duration::from_secs(15));
+#[tokio::test(start_paused = true)]
+async fn bodies_that_wait_through_an_outage_knock_together_and_all_tell_its_reason() {
+    for (status, reason) in [(503, Reason::BulkUnavailable), (429, Reason::BulkThrottled)] {
+        let sink = MemorySink::default();
+        sink.always(Some(Fault::Status(status)));
+        let courier = Arc::new(courier(&sink));
+        let mut bodies = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let (courier, deadline) = (Arc::clone(&courier), within(60));
+            bodies.spawn(async move { courier.deliver(body(&[(0, 0..5)]), deadline).await });
+        }
+        for report in bodies.join_all().await {
+            assert_eq!(counts(&report, 0), (0, 0, 0, 5));
+            assert_eq!(report.verdicts[&0].failure.as_ref().unwrap().reason, reason);
+        }
+        // Two at first. Of 0.2 s, 0.4 s, … 30 s half is waited on average, so a minute has about 11 pauses.
+        let num_requests = sink.requests().len();
+        assert!((3..40).contains(&num_requests), "{num_requests}");
+    }
 }

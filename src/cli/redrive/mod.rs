@@ -26,7 +26,7 @@ mod scan;
 mod select;
 mod send;
 mod stats;
-mod text;
+pub(super) mod text;
 
 // Paragraphs are one line each: clap breaks them at the terminal's width.
 const HELP: &str = "\

@@ -253,7 +253,7 @@ async fn json_has_a_row_a_file_or_a_row_a_line() {
     let (rows, _) = world
         .list(&["--account", "222", "--limit", "1"], false, true)
         .await;
-    insta::assert_snapshot!(rows.join("\n"), @r#"{"file":"s3://kept/bad/vpc/2026/11/19/f59a23596956a9a59f2308768c7313cc-1.ndjson.gz","dataset":"vpc","day":"2026-11-19","object":{"bucket":"logs","key":"AWSLogs/222/vpcflowlogs/us-east-1/2026/11/19/222_vpcflowlogs_us-east-1_fl-222_20261119T0005Z_0.log","etag":"\"0\"","last_modified":"2014-12-14T04:06:40Z"},"lines":3,"lines_in_file":3,"reasons":{"document.refused (document_parsing_exception)":1,"line.column_count":1,"line.too_long":1},"replayed":null}"#);
+    insta::assert_snapshot!(rows.join("\n"), @r#"{"file":"s3://kept/bad/vpc/2026/11/19/f59a23596956a9a59f2308768c7313cc-1.ndjson.gz","dataset":"vpc","day":"2026-11-19","object":{"bucket":"logs","key":"AWSLogs/222/vpcflowlogs/us-east-1/2026/11/19/222_vpcflowlogs_us-east-1_fl-222_20261119T0005Z_0.log","size":70067,"etag":"\"0\"","last_modified":"2014-12-14T04:06:40Z"},"lines":3,"lines_in_file":3,"reasons":{"document.refused (document_parsing_exception)":1,"line.column_count":1,"line.too_long":1},"replayed":null}"#);
     let (rows, _) = world.list(&["--reason", "line.too_long"], true, true).await;
     insta::assert_snapshot!(rows.join("\n"), @r#"{"file":"s3://kept/bad/vpc/2026/11/19/f59a23596956a9a59f2308768c7313cc-1.ndjson.gz","object":"s3://logs/AWSLogs/222/vpcflowlogs/us-east-1/2026/11/19/222_vpcflowlogs_us-east-1_fl-222_20261119T0005Z_0.log","line":5,"offset":66,"ordinal":3,"format":0,"reason":"line.too_long","detail":"is 70000 bytes long, at most 65536 are read","num_bytes":70000}"#);
 }

@@ -77,7 +77,7 @@ impl Made {
     async fn refuse(&mut self) -> Vec<QuarantinedLine> {
         let sink = MemorySink::default();
         sink.refuse_containing("{");
-        let courier = Courier::new(sink, 64 << 20, Duration::from_secs(1));
+        let courier = Courier::new(sink, 64 << 20, 1, Duration::from_secs(1));
         let deadline = Deadline::new(
             tokio::time::Instant::now() + Duration::from_secs(60),
             Duration::ZERO,
