@@ -15,7 +15,11 @@ const PROGRAMS: [(&str, &str, &[&str]); 2] = [
         &[
             "stats",
             "list",
+            "show",
             "send",
+            "export",
+            "import",
+            "discard",
             "quarantine",
             "quarantine-stats",
             "quarantine-list",

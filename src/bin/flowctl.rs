@@ -32,7 +32,7 @@ enum Command {
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
-  source <(flowctl completions bash)
+  flowctl completions bash > ~/.local/share/bash-completion/completions/flowctl
   flowctl completions fish > ~/.config/fish/completions/flowctl.fish";
 
 const MAN_EXAMPLES: &str = "\

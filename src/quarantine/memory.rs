@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
@@ -137,6 +138,14 @@ impl ObjectStore for MemoryQuarantine {
             },
             body: MemoryBody::of(object, bytes),
         })
+    }
+
+    async fn head(&self, object: &ObjectRef) -> Result<ObjectInfo, StoreError> {
+        Ok(self.open(object).await?.info)
+    }
+
+    async fn presigned_url(&self, object: &ObjectRef, _: Duration) -> Result<String, StoreError> {
+        panic!("nobody asks for a URL of a quarantine file, such as {object}")
     }
 
     async fn list(&self, bucket: &str, prefix: &str, after: &str) -> Result<ObjectPage, StoreError> {

@@ -107,10 +107,9 @@ pub(super) async fn run(
         progress: progress_bar(),
     };
     let verb = Box::pin(run_verb(&arguments.verb, &environment, &session, json));
-    let stopping = "redrive: stopping after the files that were begun (Ctrl-C again to give up)";
     let code = tokio::select! {
         code = verb => code?,
-        () = interrupted_twice(&session, stopping) => {
+        () = interrupted_twice(&session) => {
             tell("redrive: given up; every file is as it was, or without what was delivered");
             exit::STOPPED
         }

@@ -71,9 +71,9 @@ impl Selection {
 
     /// Whether lines of this object are meant.
     pub(super) fn matches_object(&self, object: &ObjectRef) -> bool {
-        let facts = object.key_facts();
-        is_any(&self.accounts, |account| facts.account == Some(account))
-            && is_any(&self.flow_logs, |id| facts.flow_log == Some(id))
+        let origin = object.key_origin();
+        is_any(&self.accounts, |account| origin.account.as_ref() == Some(account))
+            && is_any(&self.flow_logs, |id| origin.flow_log_id.as_ref() == Some(id))
             && is_any(&self.keys, |glob| glob.matches(&object.key))
     }
 

@@ -121,8 +121,8 @@ fn enter(found: &Found, groups: &mut BTreeMap<Cause, Group>) {
         group.first_day = group.first_day.min(found.day);
         group.last_day = group.last_day.max(found.day);
         *group.datasets.entry(found.dataset.clone()).or_default() += counted.lines;
-        if let Some(account) = object.key_facts().account {
-            *group.accounts.entry(account.to_owned()).or_default() += counted.lines;
+        if let Some(account) = object.key_origin().account {
+            *group.accounts.entry(account).or_default() += counted.lines;
         }
     }
 }

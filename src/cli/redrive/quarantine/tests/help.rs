@@ -35,13 +35,16 @@ fn help_of_quarantine_stats() {
           --limit <N>       At most N files, by dataset and day
 
     Global options:
-          --quarantine-uri <URI>  Where bad lines are kept; replaces
-                                  FLOWSHIP_QUARANTINE_URI
-          --queue-url <URL>       URL of the main queue; replaces FLOWSHIP_QUEUE_URL
-          --dlq-url <URL>         URL of the dead-letter queue; replaces
-                                  FLOWSHIP_DLQ_URL
-          --json                  Write JSON: one object, or for `list` one object a
-                                  line
+          --quarantine-uri <URI>    Where bad lines are kept; replaces
+                                    FLOWSHIP_QUARANTINE_URI
+          --queue-url <URL>         URL of the main queue; replaces
+                                    FLOWSHIP_QUEUE_URL
+          --dlq-url <URL>           URL of the dead-letter queue; replaces
+                                    FLOWSHIP_DLQ_URL
+          --json                    Write JSON: one object, or for `list` one object
+                                    a line
+          --despite-redrive-policy  Look although a redrive policy of the
+                                    dead-letter queue may move messages on
 
     Examples:
       redrive quarantine stats
@@ -72,13 +75,16 @@ fn help_of_quarantine_list() {
           --limit <N>       At most N files, by dataset and day
 
     Global options:
-          --quarantine-uri <URI>  Where bad lines are kept; replaces
-                                  FLOWSHIP_QUARANTINE_URI
-          --queue-url <URL>       URL of the main queue; replaces FLOWSHIP_QUEUE_URL
-          --dlq-url <URL>         URL of the dead-letter queue; replaces
-                                  FLOWSHIP_DLQ_URL
-          --json                  Write JSON: one object, or for `list` one object a
-                                  line
+          --quarantine-uri <URI>    Where bad lines are kept; replaces
+                                    FLOWSHIP_QUARANTINE_URI
+          --queue-url <URL>         URL of the main queue; replaces
+                                    FLOWSHIP_QUEUE_URL
+          --dlq-url <URL>           URL of the dead-letter queue; replaces
+                                    FLOWSHIP_DLQ_URL
+          --json                    Write JSON: one object, or for `list` one object
+                                    a line
+          --despite-redrive-policy  Look although a redrive policy of the
+                                    dead-letter queue may move messages on
 
     With --json, a file is one object; with --verbose as well, a line is one, as it
     stands in its file.
@@ -112,13 +118,16 @@ fn help_of_quarantine_send() {
           --limit <N>       At most N files, by dataset and day
 
     Global options:
-          --quarantine-uri <URI>  Where bad lines are kept; replaces
-                                  FLOWSHIP_QUARANTINE_URI
-          --queue-url <URL>       URL of the main queue; replaces FLOWSHIP_QUEUE_URL
-          --dlq-url <URL>         URL of the dead-letter queue; replaces
-                                  FLOWSHIP_DLQ_URL
-          --json                  Write JSON: one object, or for `list` one object a
-                                  line
+          --quarantine-uri <URI>    Where bad lines are kept; replaces
+                                    FLOWSHIP_QUARANTINE_URI
+          --queue-url <URL>         URL of the main queue; replaces
+                                    FLOWSHIP_QUEUE_URL
+          --dlq-url <URL>           URL of the dead-letter queue; replaces
+                                    FLOWSHIP_DLQ_URL
+          --json                    Write JSON: one object, or for `list` one object
+                                    a line
+          --despite-redrive-policy  Look although a redrive policy of the
+                                    dead-letter queue may move messages on
 
     Ships lines by the settings of the function (FLOWSHIP_ELASTICSEARCH_…,
     _INDEX_PREFIX, _GEO_…, …), which must be set here, too. They get the ids that
