@@ -4,6 +4,7 @@
 
 mod convert;
 mod delivery;
+mod deploy;
 mod faults;
 mod geo;
 mod known;
@@ -13,6 +14,7 @@ mod matrix;
 mod quarantine;
 mod quarantine_replay;
 mod redrive;
+mod rights;
 mod security;
 mod settings;
 mod setup;

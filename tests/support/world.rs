@@ -1,6 +1,6 @@
 //! One test's bucket, queues, index prefix and function.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -77,6 +77,9 @@ impl World {
     }
 
     pub(crate) async fn with(name: &str, options: Options) -> Self {
+        static NAMES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        let is_new = NAMES.lock().unwrap().insert(name.to_owned());
+        assert!(is_new, "two tests call their world `{name}`");
         let stack = Stack::shared();
         let config = stack.aws_config().await;
         let s3 = aws_sdk_s3::Client::from_conf(
