@@ -154,7 +154,7 @@ impl<S: BulkSink> Courier<S> {
                 }
                 Step::Settled { again, retry }
             }
-            Meaning::TooLarge => self.split(body, piece, report),
+            Meaning::TooLarge => self.split(body, piece),
             Meaning::Retry(retry) => {
                 report.num_throttles += u64::from(matches!(answer.status, 429 | 503));
                 if retry.throttled {
@@ -169,24 +169,17 @@ impl<S: BulkSink> Courier<S> {
         }
     }
 
-    /// 413: less next time. A single document that is too large will never be taken.
-    fn split(&self, body: &Body, piece: &[Position], report: &mut BodyReport) -> Step {
-        if let [position] = piece {
-            let refusal = Refusal {
-                status: 413,
-                kind: "content_too_large".to_owned(),
-                reason: "the document alone is larger than the server takes".to_owned(),
-            };
-            refuse(body, *position, refusal, report);
-            return Step::Settled {
-                again: Vec::new(),
-                retry: None,
-            };
-        }
+    /// 413: less next time. No document is as large as the smallest body that the settings allow: a server that does not
+    /// take one alone takes too little.
+    fn split(&self, body: &Body, piece: &[Position]) -> Step {
         let num_bytes = piece
             .iter()
             .map(|position| body.item_bytes(*position).len())
             .sum();
+        if piece.len() == 1 {
+            let detail = format!("413 for a single document, of {num_bytes} bytes");
+            return Step::Stopped(Failure::new(Reason::BulkMisconfigured, detail));
+        }
         tracing::warn!(
             num_bytes,
             "Elasticsearch does not take a bulk body of this size (413); set FLOWSHIP_BULK_MAX_BYTES lower"
