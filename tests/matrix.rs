@@ -12,6 +12,8 @@ use tokio::task::JoinSet;
 use case::{Case, Lasting};
 use stage::Stage;
 
+use crate::support::world::Options;
+
 mod audit;
 mod case;
 mod elasticsearch;
@@ -26,16 +28,21 @@ const AT_A_TIME: usize = 8;
 const NUM_LOG_LINES: usize = 25;
 
 /// Plays every case of a family with trouble that passes and with trouble that lasts, against the shared Elasticsearch
-/// or this one. Panics with the stories of all that failed.
-async fn play(cases: &'static [Case], elasticsearch_url: Option<&str>) {
-    let turns = Arc::new(Semaphore::new(AT_A_TIME));
+/// or that of these options. Panics with the stories of all that failed.
+async fn play(cases: &'static [Case], options: Option<&Options>) {
+    play_at_most(AT_A_TIME, cases, options).await;
+}
+
+/// The same, with so many courses at a time.
+async fn play_at_most(at_a_time: usize, cases: &'static [Case], options: Option<&Options>) {
+    let turns = Arc::new(Semaphore::new(at_a_time));
     let mut courses = JoinSet::new();
     for case in cases {
         for lasting in Lasting::BOTH {
-            let (turns, url) = (Arc::clone(&turns), elasticsearch_url.map(str::to_owned));
+            let (turns, options) = (Arc::clone(&turns), options.cloned().unwrap_or_default());
             courses.spawn(async move {
                 let _turn = turns.acquire_owned().await;
-                tell(case, lasting, url).await
+                tell(case, lasting, options).await
             });
         }
     }
@@ -50,9 +57,9 @@ async fn play(cases: &'static [Case], elasticsearch_url: Option<&str>) {
 }
 
 /// Plays a case; the answer is the story of what went wrong.
-async fn tell(case: &'static Case, lasting: Lasting, elasticsearch_url: Option<String>) -> Option<String> {
+async fn tell(case: &'static Case, lasting: Lasting, options: Options) -> Option<String> {
     let name = format!("{}-{}", case.name, lasting.as_str());
-    let stage = Arc::new(Stage::set(&name, case, elasticsearch_url).await);
+    let stage = Arc::new(Stage::set(&name, case, options).await);
     let on_stage = Arc::clone(&stage);
     let course = tokio::spawn(async move { case.take_its_course(&on_stage, lasting).await });
     let panic = course.await.err()?.into_panic();

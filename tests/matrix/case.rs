@@ -149,6 +149,10 @@ impl Case {
             let most = self.most_requests;
             assert!(tally.requests <= most, "more than {most} requests: {tally:?}");
         }
+        if self.place == Place::Elasticsearch {
+            let num_requests = num_bulk_requests(stage);
+            assert!(num_requests <= self.most_requests, "{num_requests} requests");
+        }
         match self.becomes {
             Becomes::Letter(reason) => self.assert_letters(&account, reason, 0),
             Becomes::ComesBack(_) => self.assert_messages(&account),
@@ -214,6 +218,13 @@ impl Case {
         expected.sort_unstable();
         assert_eq!(named, expected, "{:?}", account.messages);
     }
+}
+
+/// Of all invocations so far, as the function logged it.
+fn num_bulk_requests(stage: &Stage) -> u64 {
+    let log = stage.world.invocation_log();
+    let numbers = log.iter().map(|line| line["bulk_requests"].as_u64());
+    numbers.map(|number| number.expect("it is logged")).sum()
 }
 
 fn is_permanent(reason: Reason) -> bool {

@@ -5,9 +5,16 @@ use std::time::Duration;
 use flowship::outcome::Reason;
 
 use super::case::{Becomes, Case, Place, Trouble};
-use super::play;
 use super::stage::{BYSTANDER, HIT, ONE_BAD_LINE};
-use crate::support::proxy::{Fault, Requests};
+use crate::support::World;
+use crate::support::proxy::Requests;
+
+mod access;
+mod answers;
+mod connections;
+mod index;
+mod items;
+mod node;
 
 const BULK: Requests = Requests::naming(&["POST ", "/_bulk"]);
 
@@ -19,24 +26,19 @@ const USUAL: Case = Case {
     broken: None,
     concerns: &[BYSTANDER, HIT, ONE_BAD_LINE],
     becomes: Becomes::Letter(Reason::BulkUnavailable),
-    most_requests: 40,
-    // An invocation tries again until its time is up.
-    adjust: |world| world.timeout = Duration::from_secs(8),
+    // An invocation tries again until its time is up; messages need not come back together.
+    most_requests: 60,
+    adjust: hurry,
 };
 
-const ANSWERS: &[Case] = &[Case {
-    name: "es-unavailable",
-    trouble: Trouble::Requests(BULK, UNAVAILABLE, 2),
+/// What only an operator can mend: it is asked once a receive, for each message alone if they do not come together.
+const OPERATORS: Case = Case {
+    becomes: Becomes::Letter(Reason::BulkMisconfigured),
+    most_requests: 6,
     ..USUAL
-}];
+};
 
-const UNAVAILABLE: Fault = Fault::Answer(
-    "503 Service Unavailable",
-    &[("Content-Type", "text/html")],
-    "<html>503</html>",
-);
-
-#[tokio::test(flavor = "multi_thread")]
-async fn elasticsearch_fails() {
-    play(ANSWERS, None).await;
+/// Half of the time is for work.
+fn hurry(world: &mut World) {
+    world.timeout = Duration::from_secs(6);
 }

@@ -27,12 +27,12 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A stage whose objects are not yet put. `name`: unique in the run.
-    pub(crate) async fn set(name: &str, case: &Case, elasticsearch_url: Option<String>) -> Self {
+    /// A stage whose objects are not yet put. `name`: unique in the run. The proxy cannot look into TLS: no function
+    /// is told of one in front of `https://`.
+    pub(crate) async fn set(name: &str, case: &Case, options: Options) -> Self {
         let options = Options {
-            elasticsearch_url,
             visibility_seconds: 5,
-            ..Options::default()
+            ..options
         };
         let mut world = World::with(name, options).await;
         world.timeout = Duration::from_secs(20);
@@ -51,7 +51,9 @@ impl Stage {
             ),
         };
         let proxy = FaultProxy::start(server).await;
-        world.variables.insert(variable.to_owned(), proxy.url());
+        if !server.starts_with("https:") {
+            world.variables.insert(variable.to_owned(), proxy.url());
+        }
         (case.adjust)(&mut world);
         let objects = vec![
             Object::new(HIT, FlowLog::new().records(1, 0, 150)),
@@ -91,6 +93,7 @@ impl Stage {
 
     /// Runs the function for so many invocations.
     pub(crate) async fn invoke(&self, num_invocations: u64) {
+        self.world.wait_for_announced().await;
         let function = self.world.function().await;
         let run = function.run(Until::default().or_invocations(num_invocations), |_report| {});
         let run = tokio::time::timeout(Duration::from_secs(120), run).await;

@@ -269,7 +269,7 @@ impl World {
     }
 
     /// Waits until every announced message is in the queue, or a while: a test may have taken some out itself.
-    async fn wait_for_announced(&self) {
+    pub(crate) async fn wait_for_announced(&self) {
         let num_announced = self.num_announced.swap(0, Ordering::Relaxed);
         let limit = tokio::time::Instant::now() + Duration::from_secs(10);
         while self.num_messages().await < num_announced && tokio::time::Instant::now() < limit {
