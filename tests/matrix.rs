@@ -15,14 +15,17 @@ use stage::Stage;
 use crate::support::world::Options;
 
 mod audit;
+mod audited;
 mod case;
 mod elasticsearch;
+mod messages;
+mod objects;
 mod s3;
 mod sqs;
 mod stage;
 
 /// Cases played at the same time: they mostly wait.
-const AT_A_TIME: usize = 8;
+const AT_A_TIME: usize = 6;
 
 /// Lines of the function's log in the story of a case that failed.
 const NUM_LOG_LINES: usize = 25;

@@ -30,7 +30,7 @@ pub(crate) struct Case {
 }
 
 /// In front of what the proxy stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     S3,
     Sqs,
@@ -119,6 +119,8 @@ impl Case {
     /// The trouble passes by itself.
     async fn pass(&self, stage: &Stage) {
         if let Trouble::State(set) = self.trouble {
+            // All in one batch.
+            stage.world.wait_for_announced().await;
             stage.invoke(1).await;
             set(stage, false).await;
         }
@@ -128,7 +130,12 @@ impl Case {
             assert_eq!(hits, times, "as often as it should happen");
         }
         match self.becomes {
-            Becomes::Letter(reason) if self.broken.is_none() && !is_permanent(reason) => {}
+            Becomes::Letter(reason) if self.broken.is_none() && !is_permanent(reason) => {
+                // Elasticsearch is asked again within the invocation.
+                if self.place == Place::S3 {
+                    assert!(came_back(stage, reason), "{:?}", stage.world.object_log());
+                }
+            }
             Becomes::Indexed => {}
             Becomes::Letter(reason) | Becomes::ComesBack(reason) => {
                 self.assert_letters(&stage.audit().await, reason, 0);
@@ -225,6 +232,13 @@ fn num_bulk_requests(stage: &Stage) -> u64 {
     let log = stage.world.invocation_log();
     let numbers = log.iter().map(|line| line["bulk_requests"].as_u64());
     numbers.map(|number| number.expect("it is logged")).sum()
+}
+
+/// Whether an object came back for this reason.
+fn came_back(stage: &Stage, reason: Reason) -> bool {
+    let log = stage.world.object_log();
+    let mut passes = log.iter();
+    passes.any(|line| line["reason"] == reason.as_str() && line["becomes"] == "comes back")
 }
 
 fn is_permanent(reason: Reason) -> bool {

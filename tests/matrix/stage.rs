@@ -1,5 +1,7 @@
-//! What a case plays on: a world of its own, a proxy in it, and three objects.
+//! What a case plays on: a world of its own, proxies in it, and three objects.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowship::cli::lambda_local::Until;
@@ -19,10 +21,15 @@ pub(crate) const BYSTANDER: &str = "bystander.gz";
 /// The same, with a malformed line.
 pub(crate) const ONE_BAD_LINE: &str = "one-bad-line.gz";
 
-/// A world, the proxy between it and one of its servers, and its objects.
+const ELASTICSEARCH_URLS: &str = "FLOWSHIP_ELASTICSEARCH_URLS";
+
+/// A world, the proxies between it and its servers, and its objects.
 pub(crate) struct Stage {
     pub(crate) world: World,
-    pub(crate) proxy: FaultProxy,
+    /// The proxy where the case's trouble is.
+    pub(crate) proxy: Arc<FaultProxy>,
+    /// That one, and those in front of the other servers.
+    proxies: BTreeMap<Place, Arc<FaultProxy>>,
     pub(crate) objects: Vec<Object>,
 }
 
@@ -42,17 +49,18 @@ impl Stage {
         ] {
             world.variables.insert(variable.to_owned(), value.to_owned());
         }
-        let (variable, server) = match case.place {
-            Place::S3 => ("AWS_ENDPOINT_URL_S3", &world.variables["AWS_ENDPOINT_URL"]),
-            Place::Sqs => ("AWS_ENDPOINT_URL_SQS", &world.variables["AWS_ENDPOINT_URL"]),
-            Place::Elasticsearch => (
-                "FLOWSHIP_ELASTICSEARCH_URLS",
-                &world.variables["FLOWSHIP_ELASTICSEARCH_URLS"],
-            ),
-        };
-        let proxy = FaultProxy::start(server).await;
-        if !server.starts_with("https:") {
-            world.variables.insert(variable.to_owned(), proxy.url());
+        let mut proxies = BTreeMap::new();
+        for (place, variable, server) in [
+            (Place::S3, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+            (Place::Sqs, "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"),
+            (Place::Elasticsearch, ELASTICSEARCH_URLS, ELASTICSEARCH_URLS),
+        ] {
+            let server = &world.variables[server];
+            let proxy = Arc::new(FaultProxy::start(server).await);
+            if !server.starts_with("https:") {
+                world.variables.insert(variable.to_owned(), proxy.url());
+            }
+            proxies.insert(place, proxy);
         }
         (case.adjust)(&mut world);
         let objects = vec![
@@ -68,9 +76,15 @@ impl Stage {
         ];
         Self {
             world,
-            proxy,
+            proxy: Arc::clone(&proxies[&case.place]),
+            proxies,
             objects,
         }
+    }
+
+    /// The proxy in front of one of the servers.
+    pub(crate) fn proxy_of(&self, place: Place) -> &FaultProxy {
+        &self.proxies[&place]
     }
 
     /// Puts all objects; `broken` makes of what [`HIT`] should be what it is.
@@ -93,7 +107,6 @@ impl Stage {
 
     /// Runs the function for so many invocations.
     pub(crate) async fn invoke(&self, num_invocations: u64) {
-        self.world.wait_for_announced().await;
         let function = self.world.function().await;
         let run = function.run(Until::default().or_invocations(num_invocations), |_report| {});
         let run = tokio::time::timeout(Duration::from_secs(120), run).await;
@@ -126,7 +139,9 @@ impl Stage {
 
     /// Puts all dead letters back with the real `redrive`; returns its report.
     pub(crate) async fn put_back(&self) -> Value {
-        let output = tokio::task::block_in_place(|| redrive(&self.world, &["send", "--yes", "--json"]));
+        // The function's settings may leave the main queue out.
+        let arguments = ["send", "--yes", "--json", "--queue-url", self.world.queue.url()];
+        let output = tokio::task::block_in_place(|| redrive(&self.world, &arguments));
         assert!(output.status.success(), "{output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
     }
