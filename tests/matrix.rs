@@ -42,7 +42,7 @@ async fn play_at_most(at_a_time: usize, cases: &'static [Case], options: Option<
     let mut courses = JoinSet::new();
     for case in cases {
         for lasting in Lasting::BOTH {
-            let (turns, options) = (Arc::clone(&turns), options.cloned().unwrap_or_default());
+            let (turns, options) = (Arc::clone(&turns), options.cloned());
             courses.spawn(async move {
                 let _turn = turns.acquire_owned().await;
                 tell(case, lasting, options).await
@@ -60,7 +60,7 @@ async fn play_at_most(at_a_time: usize, cases: &'static [Case], options: Option<
 }
 
 /// Plays a case; the answer is the story of what went wrong.
-async fn tell(case: &'static Case, lasting: Lasting, options: Options) -> Option<String> {
+async fn tell(case: &'static Case, lasting: Lasting, options: Option<Options>) -> Option<String> {
     let name = format!("{}-{}", case.name, lasting.as_str());
     let stage = Arc::new(Stage::set(&name, case, options).await);
     let on_stage = Arc::clone(&stage);

@@ -34,12 +34,13 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A stage whose objects are not yet put. `name`: unique in the run. The proxy cannot look into TLS: no function
+    /// A stage whose objects are not yet put. `name`: unique in the run. `options`: its Elasticsearch, if not the shared
+    /// one. The proxy cannot look into TLS: no function
     /// is told of one in front of `https://`.
-    pub(crate) async fn set(name: &str, case: &Case, options: Options) -> Self {
+    pub(crate) async fn set(name: &str, case: &Case, options: Option<Options>) -> Self {
         let options = Options {
             visibility_seconds: 5,
-            ..options
+            ..options.unwrap_or_default()
         };
         let mut world = World::with(name, options).await;
         world.timeout = Duration::from_secs(20);

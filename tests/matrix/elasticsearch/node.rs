@@ -88,7 +88,7 @@ async fn goes_away_and_comes_back(node: &LimitedNode, options: &Options, gives_u
         ..USUAL
     };
     let name = format!("{}-{gives_up}", CASE.name);
-    let mut stage = Stage::set(&name, &CASE, options.clone()).await;
+    let mut stage = Stage::set(&name, &CASE, Some(options.clone())).await;
     if !gives_up {
         stage
             .world
