@@ -4,6 +4,9 @@
 /// What the names in the files begin with; `INDEX_PREFIX` replaces it.
 pub const FILE_PREFIX: &str = "flowlogs";
 
+/// What the names of the ledger's files begin with; `LEDGER_INDEX` replaces it.
+pub const LEDGER_FILE_PREFIX: &str = "flowship-ledger";
+
 /// What a file installs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -29,7 +32,7 @@ pub struct Asset {
 }
 
 /// All files in the order of their installation: a part comes after the parts that it names.
-pub const ASSETS: [Asset; 7] = [
+pub const ASSETS: [Asset; 8] = [
     Asset {
         kind: Kind::IlmPolicy,
         name: "flowlogs-vpc",
@@ -72,6 +75,13 @@ pub const ASSETS: [Asset; 7] = [
         name: "flowlogs-tgw",
         needs_ilm: false,
         text: include_str!("../index-templates/index/flowlogs-tgw.json"),
+    },
+    // Indices of the ledger stay until somebody deletes them: some megabytes a month tell what was there.
+    Asset {
+        kind: Kind::IndexTemplate,
+        name: "flowship-ledger",
+        needs_ilm: false,
+        text: include_str!("../index-templates/index/flowship-ledger.json"),
     },
 ];
 
@@ -281,15 +291,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_names_begin_with_the_default_of_the_prefix() {
-        let default = SETTINGS
-            .iter()
-            .find(|setting| setting.name == "INDEX_PREFIX")
-            .unwrap()
-            .default;
-        assert_eq!(default, Some(FILE_PREFIX));
+    fn the_names_begin_with_the_defaults_of_the_settings() {
+        let default = |name: &str| {
+            let setting = SETTINGS.iter().find(|setting| setting.name == name);
+            setting.unwrap().default
+        };
+        assert_eq!(default("INDEX_PREFIX"), Some(FILE_PREFIX));
+        assert_eq!(default("LEDGER_INDEX"), Some(LEDGER_FILE_PREFIX));
         for asset in &ASSETS {
-            assert!(asset.name.starts_with("flowlogs-"), "{}", asset.name);
+            let is_ours = asset.name.starts_with("flowlogs-") || asset.name == LEDGER_FILE_PREFIX;
+            assert!(is_ours, "{}", asset.name);
         }
     }
 }

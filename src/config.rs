@@ -174,11 +174,26 @@ impl ElasticsearchSettings {
     }
 }
 
-/// What an installation's indices are called.
-pub fn read_index_prefix(environment: &Environment) -> Result<String, ConfigError> {
-    let mut reader = Reader::new(environment);
-    let prefix = reader.index_prefix();
-    reader.finish(Some(prefix))
+/// What an installation's indices and templates are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installation {
+    /// First part of the names of flow log indices.
+    pub index_prefix: String,
+    /// First part of the names of the ledger's; `None`: there is no ledger.
+    pub ledger_index: Option<String>,
+}
+
+impl Installation {
+    /// Reads `INDEX_PREFIX` and `LEDGER_INDEX`.
+    pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(environment);
+        let index_prefix = reader.index_prefix();
+        let ledger_index = reader.ledger_index(&index_prefix);
+        reader.finish(Some(Self {
+            index_prefix,
+            ledger_index,
+        }))
+    }
 }
 
 /// The queue that `name` (`QUEUE_URL` or `DLQ_URL`) points to.
@@ -302,6 +317,8 @@ pub struct ShipperSettings {
     pub backoff: BackoffSettings,
     /// CloudWatch namespace of the metrics; `None`: no metrics.
     pub metrics_namespace: Option<String>,
+    /// First part of the names of the ledger's indices; `None`: no ledger.
+    pub ledger_index: Option<String>,
 }
 
 impl ShipperSettings {
@@ -320,6 +337,7 @@ impl ShipperSettings {
             max: Duration::from_secs(reader.number("BACKOFF_MAX_SECONDS", 1..=39_600)),
         };
         let metrics_namespace = reader.metrics_namespace();
+        let ledger_index = reader.ledger_index(&ship.index_prefix);
         let settings = elasticsearch.zip(dlq_url).map(|(elasticsearch, dlq_url)| Self {
             elasticsearch,
             ship,
@@ -329,6 +347,7 @@ impl ShipperSettings {
             max_receives,
             backoff,
             metrics_namespace,
+            ledger_index,
         });
         reader.finish(settings)
     }

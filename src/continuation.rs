@@ -5,7 +5,7 @@ use crate::dead_letter::attribute::{HOPS, PROGRESS};
 use crate::notification::NotifiedObject;
 use crate::outcome::{Counts, Failure, Reason};
 use crate::queue::{Attribute, Attributes, OutgoingMessage};
-use crate::ship::ObjectPass;
+use crate::ship::{ObjectPass, ObjectReport};
 
 /// Names of the attributes, beside those that dead letters have too.
 pub mod attribute {
@@ -15,9 +15,15 @@ pub mod attribute {
     pub const ETAG: &str = "etag";
     /// Passes over the object until now.
     pub const PASSES: &str = "passes";
+    /// What `@timestamp` says in the first document until now by time, Unix seconds.
+    pub const FIRST_RECORD: &str = "first_record";
+    /// In the last one.
+    pub const LAST_RECORD: &str = "last_record";
+    /// The last file in which refused lines are.
+    pub const QUARANTINE: &str = "quarantine";
 }
 
-use attribute::{ETAG, PASSES, RESUME_LINE};
+use attribute::{ETAG, FIRST_RECORD, LAST_RECORD, PASSES, QUARANTINE, RESUME_LINE};
 
 /// What earlier passes over an object came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +32,31 @@ pub struct Earlier {
     pub passes: u64,
     /// The counters of all of them.
     pub counts: Counts,
+    /// What `@timestamp` says in their first and in their last document by time, Unix seconds.
+    pub times: Option<(u32, u32)>,
+    /// URI of the last file in which refused lines are.
+    pub quarantine: Option<String>,
+}
+
+impl Earlier {
+    /// With one pass more.
+    pub fn and(&self, report: &ObjectReport) -> Self {
+        let mut counts = self.counts;
+        counts.add(&report.counts);
+        let times = match (self.times, report.times) {
+            (Some((first, last)), Some((next_first, next_last))) => {
+                Some((first.min(next_first), last.max(next_last)))
+            }
+            (earlier, now) => now.or(earlier),
+        };
+        let quarantine = report.quarantine.as_ref().map(ToString::to_string);
+        Self {
+            passes: self.passes + 1,
+            counts,
+            times,
+            quarantine: quarantine.or_else(|| self.quarantine.clone()),
+        }
+    }
 }
 
 /// Where a pass goes on, and what came before it.
@@ -57,12 +88,15 @@ impl Continuation {
             Some(json) => serde_json::from_str(&json).ok(),
             None => Some(Counts::default()),
         };
+        let time = |name: &str| attributes.get(name)?.to_number()?.try_into().ok();
         Ok(Some(Self {
             resume_line: line.ok_or_else(|| unreadable(RESUME_LINE))?,
             etag: attributes.get(ETAG).and_then(Attribute::to_text),
             earlier: Earlier {
                 passes: passes.ok_or_else(|| unreadable(PASSES))?,
                 counts: counts.ok_or_else(|| unreadable(PROGRESS))?,
+                times: time(FIRST_RECORD).zip(time(LAST_RECORD)),
+                quarantine: attributes.get(QUARANTINE).and_then(Attribute::to_text),
             },
         }))
     }
@@ -77,6 +111,13 @@ impl Continuation {
         ]);
         if let Some(etag) = self.etag.as_ref().filter(|etag| !etag.is_empty()) {
             attributes.insert(ETAG.to_owned(), Attribute::Text(etag.clone()));
+        }
+        if let Some((first, last)) = self.earlier.times {
+            attributes.insert(FIRST_RECORD.to_owned(), Attribute::Number(first.into()));
+            attributes.insert(LAST_RECORD.to_owned(), Attribute::Number(last.into()));
+        }
+        if let Some(file) = &self.earlier.quarantine {
+            attributes.insert(QUARANTINE.to_owned(), Attribute::Text(file.clone()));
         }
         if hops > 0 {
             attributes.insert(HOPS.to_owned(), Attribute::Number(hops.into()));
@@ -116,6 +157,8 @@ mod tests {
                     no_data: 1,
                     ..Counts::default()
                 },
+                times: Some((1_418_530_010, 1_418_530_070)),
+                quarantine: Some("s3://quarantine/bad/1.ndjson.gz".into()),
             },
         }
     }

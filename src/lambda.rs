@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::bulk::BulkSink;
 use crate::dead_letter::attribute;
 use crate::deadline::Deadline;
+use crate::ledger::Ledger;
 use crate::message::{Message, Processor};
 use crate::object::ObjectStore;
 use crate::quarantine::Quarantine;
@@ -21,8 +22,8 @@ use crate::telemetry::metrics::{Invocation, MetricLog};
 
 /// Answers invocations until the environment is taken down. `margin`: time kept free before an invocation ends;
 /// `metrics`: where each invocation's go.
-pub async fn run<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder>(
-    processor: Processor<S, B, K, Q, F>,
+pub async fn run<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder, L: Ledger>(
+    processor: Processor<S, B, K, Q, F, L>,
     margin: Duration,
     metrics: MetricLog,
 ) -> Result<(), Error> {
@@ -35,7 +36,7 @@ pub async fn run<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F:
             .map(message)
             .collect::<Result<Vec<_>, _>>()?;
         let deadline = deadline(&context, margin);
-        let report = processor.process(&messages, &context.request_id, deadline).await;
+        let report = Box::pin(processor.process(&messages, &context.request_id, deadline)).await;
         metrics.write(&Invocation {
             report: &report,
             now: Timestamp::now(),

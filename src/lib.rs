@@ -29,6 +29,7 @@
 //! | [`quarantine`] | single refused lines | a file beside them, with their reasons (the [`quarantine::Quarantine`] seam) |
 //! | [`continuation`] | an object that needs more time | a message that says where to go on |
 //! | [`dead_letter`] | a failed object | a DLQ message: its S3 event and the reason |
+//! | [`ledger`] | what became of an object | an entry in the ledger (the [`ledger::Ledger`] seam) |
 //! | [`queue`] | messages | what SQS does with them (the [`queue::MessageQueue`] seam) |
 //! | [`message`] | a message batch | acknowledged, dead-lettered or failed messages |
 //! | [`deadline`] | the end of an invocation | how much of its time may be used |
@@ -56,6 +57,7 @@ pub mod enrich;
 pub mod fetch;
 pub mod flow;
 pub mod lambda;
+pub mod ledger;
 pub mod message;
 pub mod notification;
 pub mod object;

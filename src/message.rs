@@ -9,17 +9,20 @@ use tokio::time::{Instant, timeout};
 
 use crate::bulk::BulkSink;
 use crate::continuation::{Continuation, Earlier};
-use crate::dead_letter::{self, Circumstances};
 use crate::deadline::Deadline;
+use crate::ledger::Ledger;
 use crate::notification::{self, NotifiedObject};
 use crate::object::ObjectStore;
-use crate::outcome::{Counts, Disposition, Failure, Reason, error_chain};
+use crate::outcome::{Counts, Disposition, Failure, Fate, Reason, error_chain};
 use crate::quarantine::Quarantine;
 use crate::queue::{Attributes, MessageQueue, OutgoingMessage, QueueFinder};
 use crate::ship::{ObjectPass, ObjectReport, ShipReport, Shipper, Work};
-use log::{Fate, log_invocation, log_object, milliseconds};
+use judgement::{Judgement, give_up, judge};
+use log::{log_invocation, milliseconds};
 use returns::{Cause, Returns};
 
+mod judgement;
+mod ledger;
 mod log;
 pub mod returns;
 
@@ -57,6 +60,8 @@ pub struct BatchReport {
     pub counts: Counts,
     /// What shipping them took.
     pub work: Work,
+    /// Ledger entries that were not written.
+    pub num_ledger_failed: u64,
     /// Messages of the batch.
     pub num_messages: u64,
     /// From the event to the answer, ms.
@@ -67,11 +72,12 @@ pub struct BatchReport {
 
 /// Processes message batches. One per process.
 #[derive(Debug)]
-pub struct Processor<S, B, K, Q, F> {
+pub struct Processor<S, B, K, Q, F, L> {
     shipper: Shipper<S, B, K>,
     dead_letters: Q,
     returns: Returns<F>,
     max_receives: u32,
+    ledger: Option<L>,
 }
 
 /// A message whose body was read.
@@ -103,36 +109,34 @@ impl Content {
             .map(|continuation| &continuation.earlier);
         let mut earlier = earlier.cloned().unwrap_or_default();
         if report.first_line == 1 {
-            earlier.counts = Counts::default();
+            earlier = Earlier {
+                passes: earlier.passes,
+                ..Earlier::default()
+            };
         }
         earlier
     }
 }
 
-/// What settles a message.
-#[derive(Default)]
-struct Settlement {
-    letters: Vec<OutgoingMessage>,
-    continuations: Vec<Rest>,
-}
-
-/// What is left of an object when the time is up.
-struct Rest {
-    continuation: OutgoingMessage,
-    /// Where it does not get into the main queue.
-    letter: OutgoingMessage,
-}
-
-impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder> Processor<S, B, K, Q, F> {
+impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder, L: Ledger>
+    Processor<S, B, K, Q, F, L>
+{
     /// Ships with `shipper`; writes dead letters to `dead_letters`, for transient failures once a message was received
     /// `max_receives` times; until then `returns` decides when it comes back. Objects that need more time are handed on to
-    /// the queue that their message came from.
-    pub fn new(shipper: Shipper<S, B, K>, dead_letters: Q, returns: Returns<F>, max_receives: u32) -> Self {
+    /// the queue that their message came from. What became of each object goes into the `ledger`, if there is one.
+    pub fn new(
+        shipper: Shipper<S, B, K>,
+        dead_letters: Q,
+        returns: Returns<F>,
+        max_receives: u32,
+        ledger: Option<L>,
+    ) -> Self {
         Self {
             shipper,
             dead_letters,
             returns,
             max_receives,
+            ledger,
         }
     }
 
@@ -151,37 +155,35 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
         let passes = contents.flat_map(|content| content.named.iter().map(|named| content.pass(named)));
         let report = self.shipper.ship(passes.collect(), deadline).await;
 
+        let now = Timestamp::now();
+        let mut entries = Vec::new();
         let mut failed = Vec::new();
         let mut cause = cause(&report);
         let mut reports = report.objects.iter();
         for Opened { message, content } in &opened {
-            let settlement = match content {
+            let mut judgement = match content {
                 Ok(content) => {
                     let reports: Vec<_> = reports.by_ref().take(content.named.len()).collect();
-                    self.judge(message, content, &reports, request_id)
+                    judge(message, content, &reports, request_id, self.max_receives, now)
                 }
-                Err(failure) => {
-                    tracing::warn!(message_id = message.id, reason = %failure.reason, detail = failure.detail, "message dead-lettered");
-                    let letter =
-                        dead_letter::for_body(&message.body, failure, &circumstances(message, request_id));
-                    Some(Settlement {
-                        letters: vec![letter],
-                        ..Settlement::default()
-                    })
-                }
+                Err(failure) => give_up(message, failure, request_id),
             };
-            match settlement {
-                Some(settlement) if self.settle(message, &settlement, deadline, &mut batch).await => {}
-                Some(_not_written) => {
-                    cause = Cause::Trouble;
-                    failed.push(*message);
-                }
-                None => failed.push(*message),
+            if !self
+                .settle(message, &mut judgement, deadline, &mut batch, &mut cause)
+                .await
+            {
+                failed.push(*message);
+                judgement.note_return();
             }
+            entries.append(&mut judgement.entries);
         }
         self.returns
             .schedule(&failed, cause, deadline.settle_timeout())
             .await;
+        if let Some(ledger) = &self.ledger {
+            let limit = deadline.settle_timeout();
+            batch.num_ledger_failed = ledger::write(ledger, entries, limit).await;
+        }
         batch.failed_ids = failed.iter().map(|message| message.id.clone()).collect();
         batch.counts = report.counts();
         batch.work = report.work;
@@ -205,65 +207,22 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
         Opened { message, content }
     }
 
-    /// The messages that settle a message, or `None` when it is to come back. A message is decided as a whole: as
-    /// long as it comes back for one object, its other failures wait, or they would be dead-lettered at each return.
-    fn judge(
-        &self,
-        message: &Message,
-        content: &Content,
-        reports: &[&ObjectReport],
-        request_id: &str,
-    ) -> Option<Settlement> {
-        let mut settlement = Settlement::default();
-        let mut comes_back = false;
-        for (named, report) in content.named.iter().zip(reports) {
-            let earlier = content.earlier(report);
-            let refused_before = refused_before(&earlier.counts);
-            let Some(failure) = report.failure.as_ref().or(refused_before.as_ref()) else {
-                log_object(report, &earlier, message, Fate::Indexed);
-                continue;
-            };
-            let mut counts = earlier.counts;
-            counts.add(&report.counts);
-            let letter =
-                || dead_letter::for_object(named, failure, &counts, &circumstances(message, request_id));
-            let is_transient = failure.reason.disposition() == Disposition::Transient;
-            if let Some(rest) = rest_of(report, reports) {
-                log_object(report, &earlier, message, Fate::GoesOn);
-                let continuation = Continuation {
-                    resume_line: rest.first_line,
-                    etag: rest.etag,
-                    earlier: Earlier {
-                        passes: earlier.passes + 1,
-                        counts,
-                    },
-                };
-                settlement.continuations.push(Rest {
-                    continuation: continuation.message(named, message.hops),
-                    letter: letter(),
-                });
-            } else if is_transient && message.receive_count < self.max_receives {
-                log_object(report, &earlier, message, Fate::ComesBack);
-                comes_back = true;
-            } else {
-                log_object(report, &earlier, message, Fate::DeadLetter);
-                settlement.letters.push(letter());
-            }
-        }
-        (!comes_back).then_some(settlement)
-    }
-
-    /// `false` when a part of it was not confirmed: the message must come back then, and what was written may be written
-    /// again, which is visible and harmless.
+    /// `false`: the message must come back. Where a part of what settles it was not confirmed, what was written may be
+    /// written again, which is visible and harmless.
     async fn settle(
         &self,
         message: &Message,
-        settlement: &Settlement,
+        judgement: &mut Judgement,
         deadline: Deadline,
         batch: &mut BatchReport,
+        cause: &mut Cause,
     ) -> bool {
+        let Some(settlement) = &judgement.settlement else {
+            return false;
+        };
         for letter in &settlement.letters {
             if !self.write_dead_letter(message, letter, deadline, batch).await {
+                *cause = Cause::Trouble;
                 return false;
             }
         }
@@ -278,8 +237,10 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder
                     .write_dead_letter(message, &rest.letter, deadline, batch)
                     .await
             {
+                *cause = Cause::Trouble;
                 return false;
             }
+            judgement.entries[rest.position].set_fate(Fate::DeadLetter);
         }
         true
     }
@@ -344,30 +305,6 @@ fn open_continuation(message: &Message, named: Vec<NotifiedObject>) -> Result<Co
     Ok(Content { named, continuation })
 }
 
-/// What another invocation goes on with. Of a message with several objects that includes those for which there was no
-/// time, as long as any other was taken further: alone they get their time.
-fn rest_of(report: &ObjectReport, of_message: &[&ObjectReport]) -> Option<ObjectPass> {
-    if report.rest.is_some() {
-        return report.rest.clone();
-    }
-    let is_late = |report: &ObjectReport| {
-        let reason = report.failure.as_ref().map(|failure| failure.reason);
-        reason == Some(Reason::DeadlineExceeded)
-    };
-    let is_taken_further = |report: &&&ObjectReport| report.rest.is_some() || !is_late(report);
-    let is_left = is_late(report) && of_message.iter().any(|report| is_taken_further(&report));
-    is_left.then(|| report.object.clone().into())
-}
-
-/// Without a quarantine, an earlier pass may have left refused lines behind.
-fn refused_before(earlier: &Counts) -> Option<Failure> {
-    let Counts { lines, refused, .. } = earlier;
-    (*refused > 0).then(|| {
-        let detail = format!("{refused} of the first {lines} lines, in earlier passes over the object");
-        Failure::new(Reason::LineMalformed, detail)
-    })
-}
-
 /// Objects that were not finished in time because others had trouble wait as long as those.
 fn cause(report: &ShipReport) -> Cause {
     let mut reasons = report
@@ -380,15 +317,6 @@ fn cause(report: &ShipReport) -> Cause {
         Cause::Trouble
     } else {
         Cause::OutOfTime
-    }
-}
-
-fn circumstances(message: &Message, request_id: &str) -> Circumstances {
-    Circumstances {
-        attempts: message.receive_count,
-        hops: message.hops,
-        request_id: request_id.to_owned(),
-        failed_at: Timestamp::now(),
     }
 }
 

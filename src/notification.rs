@@ -4,6 +4,7 @@
 //! Sources: "Event message structure" in the Amazon S3 user guide; "EventBridge event message structure" there;
 //! "Parsing message formats" in the Amazon SNS developer guide.
 
+use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,6 +19,8 @@ const MAX_ENVELOPES: usize = 3;
 pub struct NotifiedObject {
     /// The object to ship.
     pub object: ObjectRef,
+    /// When S3 says that it was written.
+    pub event_time: Option<Timestamp>,
     /// The S3 event record as it came (made from the event, for EventBridge): the body of a dead letter.
     pub record: Box<RawValue>,
 }
@@ -124,10 +127,16 @@ fn parse_records(records: &[&RawValue]) -> Result<Notification, NotificationErro
         };
         notification.objects.push(NotifiedObject {
             object,
+            event_time: record.event_time.as_deref().and_then(parse_time),
             record: (*raw).to_owned(),
         });
     }
     Ok(notification)
+}
+
+/// Nothing depends on it that a message should fail for.
+fn parse_time(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
 }
 
 /// S3 events carry the key form-encoded: `+` is a space and must be read before `%2B` becomes a plus.
@@ -195,7 +204,11 @@ fn parse_event_bridge(body: &str, detail_type: &str) -> Result<Notification, Not
     });
     let record = RawValue::from_string(record.to_string())?;
     Ok(Notification {
-        objects: vec![NotifiedObject { object, record }],
+        objects: vec![NotifiedObject {
+            object,
+            event_time: event.time.as_deref().and_then(parse_time),
+            record,
+        }],
         ignored: 0,
     })
 }
@@ -221,6 +234,8 @@ struct Record {
     event_source: Option<String>,
     #[serde(rename = "eventName")]
     event_name: Option<String>,
+    #[serde(rename = "eventTime")]
+    event_time: Option<String>,
     #[serde(default)]
     s3: RecordS3,
 }
@@ -334,12 +349,15 @@ mod tests {
         .to_string();
         let notification = parse(&body).unwrap();
         assert_eq!(keys(&notification), ["a+b %25é=1.gz"]);
+        let written = notification.objects[0].event_time;
+        assert_eq!(written, "2026-11-20T03:10:00Z".parse().ok());
         let again = parse(&format!(
             r#"{{"Records":[{}]}}"#,
             notification.objects[0].record.get()
         ))
         .unwrap();
         assert_eq!(again.objects[0].object, notification.objects[0].object);
+        assert_eq!(again.objects[0].event_time, written);
     }
 
     #[test]

@@ -23,6 +23,17 @@ pub struct ObjectRef {
     pub version_id: Option<String>,
 }
 
+/// Where the records of a file are from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyOrigin {
+    /// The account that owns the flow log.
+    pub account: Option<String>,
+    /// Its region.
+    pub region: Option<String>,
+    /// `fl-…`.
+    pub flow_log_id: Option<String>,
+}
+
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.key)?;
@@ -45,6 +56,20 @@ impl ObjectRef {
             key: key.to_owned(),
             version_id: None,
         })
+    }
+
+    /// What the file name says of where its records are from; nothing where AWS has not named the file:
+    /// `{account}_vpcflowlogs_{region}_{flow log id}_{stamp}_{hash}.log.gz`.
+    pub fn key_origin(&self) -> KeyOrigin {
+        let name = self.key.rsplit('/').next().unwrap_or_default();
+        match name.split('_').collect::<Vec<_>>().as_slice() {
+            [account, "vpcflowlogs", region, flow_log_id, _stamp, _hash] => KeyOrigin {
+                account: Some((*account).to_owned()),
+                region: Some((*region).to_owned()),
+                flow_log_id: Some((*flow_log_id).to_owned()),
+            },
+            _ => KeyOrigin::default(),
+        }
     }
 
     /// The time stamp in the file name, as Unix seconds: `…_20261120T1620Z_<hash>.log.gz`.
@@ -182,6 +207,16 @@ mod tests {
         let key = "AWSLogs/123456789012/vpcflowlogs/us-east-1/2018/06/20/\
                    123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20180620T1620Z_fe123456.log.gz";
         assert_eq!(object(key).key_stamp(), Some(1_529_511_600));
+        let origin = KeyOrigin {
+            account: Some("123456789012".into()),
+            region: Some("us-east-1".into()),
+            flow_log_id: Some("fl-1234abcd".into()),
+        };
+        assert_eq!(object(key).key_origin(), origin);
+        assert_eq!(
+            object("vpcflowlogs/my_own_name.log.gz").key_origin(),
+            KeyOrigin::default()
+        );
     }
 
     #[test]

@@ -200,6 +200,35 @@ impl fmt::Display for Failure {
     }
 }
 
+/// What becomes of an object after a pass over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fate {
+    /// Every line has its outcome.
+    #[serde(rename = "indexed")]
+    Indexed,
+    /// Another invocation takes the rest.
+    #[serde(rename = "goes on")]
+    GoesOn,
+    /// Its message comes back.
+    #[serde(rename = "comes back")]
+    ComesBack,
+    /// It goes to the dead-letter queue.
+    #[serde(rename = "dead letter")]
+    DeadLetter,
+}
+
+impl Fate {
+    /// The words used in logs and in the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Indexed => "indexed",
+            Self::GoesOn => "goes on",
+            Self::ComesBack => "comes back",
+            Self::DeadLetter => "dead letter",
+        }
+    }
+}
+
 /// An error and its causes in one line, each said once.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

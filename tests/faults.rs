@@ -13,6 +13,7 @@ use crate::support::world::redrive;
 mod interruptions;
 mod operators;
 mod outages;
+mod pressure;
 mod refusals;
 mod returns;
 

@@ -11,8 +11,9 @@ use flowship::elasticsearch::setup;
 use flowship::flow::Dataset;
 use serde_json::{Value, json};
 
+use crate::support::Stack;
 use crate::support::stack::repository;
-use crate::support::{Stack, world::connect};
+use crate::support::world::{connect, installation};
 
 /// The names of addresses in a document.
 const ADDRESSES: [&str; 4] = [
@@ -90,7 +91,7 @@ impl Index<'_> {
 #[tokio::test(flavor = "multi_thread")]
 async fn known_documents_are_accepted_and_found_as_what_they_are() {
     let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "known-0");
-    let plan = setup::plan(client, prefix, false).await.unwrap();
+    let plan = setup::plan(client, &installation(prefix), false).await.unwrap();
     setup::apply(client, &plan).await.unwrap();
     for dataset in Dataset::ALL {
         let documents = known(dataset);

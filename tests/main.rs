@@ -7,6 +7,7 @@ mod delivery;
 mod faults;
 mod geo;
 mod known;
+mod ledger;
 mod matrix;
 mod quarantine;
 mod redrive;

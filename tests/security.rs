@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::settings::first_error;
 use crate::support::stack::OwnElasticsearch;
-use crate::support::world::{Options, World, attribute, connect, wait_until};
+use crate::support::world::{Options, World, attribute, connect, installation, wait_until};
 use crate::support::{FlowLog, Stack};
 
 /// The secured node, for all tests of this module.
@@ -47,7 +47,9 @@ async fn a_secured_cluster_is_used_with_the_least_rights_and_wrong_settings_are_
 
     // The installer's rights are needed for templates; the function's do not suffice, and the error says which do.
     let shipper = connect(&node.url, &user(node, "shipper")).await;
-    let refused = setup::plan(&shipper, "flowlogs-secure", false).await.unwrap_err();
+    let refused = setup::plan(&shipper, &installation("flowlogs-secure"), false)
+        .await
+        .unwrap_err();
     let named = matches!(
         refused,
         SetupError::Forbidden {
@@ -97,16 +99,33 @@ async fn a_secured_cluster_is_used_with_the_least_rights_and_wrong_settings_are_
     let expected = BTreeMap::from([("flowlogs-secure-vpc-2026.11.18".to_owned(), 200)]);
     assert_eq!(world.documents().await, expected);
 
+    // Its rights are enough for the ledger, where entries are replaced, and for nothing of the kind in flow logs.
+    let ledger = world.variables["FLOWSHIP_LEDGER_INDEX"].clone();
+    let refresh = format!("{ledger}-*/_refresh");
+    assert_eq!(world.elasticsearch.post(&refresh, "").await.unwrap().status, 200);
+    let count = format!("{ledger}-*/_count");
+    let entries = world.elasticsearch.get(&count).await.unwrap();
+    assert!(entries.body.starts_with(br#"{"count":1,"#), "{entries:?}");
+    assert!(!world.log().join("\n").contains("ledger entries"));
+    let replaced = shipper.put("flowlogs-secure-vpc-2026.11.18/_doc/1", "{}").await;
+    assert_eq!(replaced.unwrap().status, 403);
+
     // An index outside the role's pattern: the operator's problem, not the data's.
     world
         .variables
         .insert("FLOWSHIP_INDEX_PREFIX".into(), "elsewhere".into());
+    world
+        .variables
+        .insert("FLOWSHIP_LEDGER_INDEX".into(), "elsewhere-ledger".into());
     world.variables.insert("FLOWSHIP_MAX_RECEIVES".into(), "1".into());
     world.send(world.event(&["one.gz"])).await;
     world.drain().await;
     let letters = world.take_dead_letters().await;
     assert_eq!(letters.len(), 1, "{letters:?}");
     assert_eq!(attribute(&letters[0], "reason"), "bulk.unauthorized");
+    let log = world.log().join("\n");
+    assert_eq!(log.matches("ledger entries not written").count(), 1, "{log}");
+    assert!(log.contains("security_exception"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

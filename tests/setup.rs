@@ -5,7 +5,8 @@ use flowship::elasticsearch::client::Client;
 use flowship::elasticsearch::setup::{self, Action, SkipReason};
 use serde_json::{Value, json};
 
-use crate::support::{Stack, world::connect};
+use crate::support::Stack;
+use crate::support::world::{connect, installation};
 
 async fn get(client: &Client, path: &str) -> Value {
     let answer = client.get(path).await.unwrap();
@@ -23,7 +24,7 @@ async fn search(client: &Client, index: &str, body: &Value) -> Value {
 }
 
 async fn install(client: &Client, prefix: &str) {
-    let plan = setup::plan(client, prefix, false).await.unwrap();
+    let plan = setup::plan(client, &installation(prefix), false).await.unwrap();
     setup::apply(client, &plan).await.unwrap();
 }
 
@@ -31,7 +32,7 @@ async fn install(client: &Client, prefix: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_finds_everything_unchanged() {
     let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-0");
-    let first = setup::plan(client, prefix, false).await.unwrap();
+    let first = setup::plan(client, &installation(prefix), false).await.unwrap();
     for step in &first.steps {
         let wanted = match step.part.needs_ilm && !first.has_ilm {
             true => Action::Skip(SkipReason::NoIlm),
@@ -47,7 +48,7 @@ async fn a_second_run_finds_everything_unchanged() {
     assert_eq!(template.status, 404);
 
     setup::apply(client, &first).await.unwrap();
-    let second = setup::plan(client, prefix, false).await.unwrap();
+    let second = setup::plan(client, &installation(prefix), false).await.unwrap();
     for step in &second.steps {
         assert!(
             !matches!(step.action, Action::Create | Action::Change),
@@ -63,13 +64,13 @@ async fn a_setting_changed_by_hand_is_shown_and_set_back() {
     let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-1");
     install(client, prefix).await;
     let path = format!("_component_template/{prefix}-vpc-settings");
-    let parts = setup::parts(prefix);
+    let parts = setup::parts(&installation(prefix));
     let settings = parts.iter().find(|part| part.path() == path).unwrap();
     let mut body = settings.body.clone();
     body["template"]["settings"]["index"]["refresh_interval"] = json!("5s");
     assert_eq!(client.put(&path, body.to_string()).await.unwrap().status, 200);
 
-    let plan = setup::plan(client, prefix, false).await.unwrap();
+    let plan = setup::plan(client, &installation(prefix), false).await.unwrap();
     let changed: Vec<String> = plan
         .steps
         .iter()

@@ -19,6 +19,7 @@ struct Arguments {
 enum Command {
     Convert(cli::convert::Arguments),
     Setup(cli::setup::Arguments),
+    Ledger(cli::ledger::Arguments),
     LambdaLocal(cli::lambda_local::Arguments),
 }
 
@@ -30,6 +31,7 @@ async fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Convert(arguments) => cli::convert::run(&arguments, &environment).await,
         Command::Setup(arguments) => cli::setup::run(arguments, environment).await,
+        Command::Ledger(arguments) => cli::ledger::run(arguments, environment).await,
         Command::LambdaLocal(arguments) => cli::lambda_local::run(arguments).await,
     };
     result.unwrap_or_else(|error| {

@@ -10,6 +10,7 @@ use flowship::aws::{
 };
 use flowship::config::{self, ConfigError, Environment, ShipperSettings};
 use flowship::elasticsearch::client::{Client, ClientError};
+use flowship::elasticsearch::ledger::ElasticsearchLedger;
 use flowship::elasticsearch::renewal::{RenewingClient, SecretStore};
 use flowship::enrich::Enrichment;
 use flowship::lambda;
@@ -45,6 +46,10 @@ async fn start(environment: &Environment) -> Result<(), StartError> {
         tracing::error!("{error}; until it is mended, messages come back");
     }
     let client = RenewingClient::new(client, settings.elasticsearch.credentials, aws.clone());
+    let client = Arc::new(client);
+    let ledger = settings
+        .ledger_index
+        .map(|index| ElasticsearchLedger::new(Arc::clone(&client), index));
     let shipper = Shipper::new(store.clone(), client, store, settings.ship, Arc::new(enrichment));
     let processor = Processor::new(
         shipper,
@@ -55,6 +60,7 @@ async fn start(environment: &Environment) -> Result<(), StartError> {
             fastrand::f64,
         ),
         settings.max_receives,
+        ledger,
     );
     let metrics = MetricLog::new(settings.metrics_namespace);
     lambda::run(processor, settings.deadline_margin, metrics)

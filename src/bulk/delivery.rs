@@ -1,5 +1,5 @@
-//! One body → one verdict per document. Sends what is still due, reads what became of each item, waits, and sends
-//! the rest again, until nothing is due, the time is up, or trying again makes no sense.
+//! One body → one verdict per document. Sends what is still due, reads what became of each item, and sends the rest
+//! again when the server may be asked again, until nothing is due, the time is up, or trying again makes no sense.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,15 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::packing::{Body, Position};
+use super::pressure::{OutOfTurns, Pressure, PushBack, Turn};
 use super::response::{self, ItemOutcome, Meaning, Retry};
-use super::{BodyLimit, BulkAnswer, BulkSink, Refusal, RefusedItem, Verdicts};
+use super::{BulkAnswer, BulkSink, Refusal, RefusedItem, Verdicts};
 use crate::deadline::Deadline;
 use crate::outcome::{Failure, Reason};
-
-/// Longest wait is drawn from 0.5 s, 1 s, 2 s, … up to 30 s: short enough to use a gap, long enough to leave a
-/// struggling server alone.
-const BACKOFF_BASE: Duration = Duration::from_millis(500);
-const BACKOFF_CAP: Duration = Duration::from_secs(30);
 
 /// Requests in a row that settle nothing. At 15 s of waiting each on average this outlasts the longest Lambda
 /// invocation (15 min), so there the deadline decides; elsewhere this does.
@@ -51,16 +47,17 @@ impl BodyReport {
 #[derive(Debug)]
 pub struct Courier<S> {
     sink: S,
-    limit: BodyLimit,
+    pressure: Pressure,
     request_timeout: Duration,
 }
 
 impl<S: BulkSink> Courier<S> {
-    /// `max_bytes`: largest NDJSON of one request; `request_timeout`: longest wait for one answer.
-    pub fn new(sink: S, max_bytes: usize, request_timeout: Duration) -> Self {
+    /// `max_bytes`: largest NDJSON of one request; `max_in_flight`: most requests at a time; `request_timeout`: longest
+    /// wait for one answer.
+    pub fn new(sink: S, max_bytes: usize, max_in_flight: usize, request_timeout: Duration) -> Self {
         Self {
             sink,
-            limit: BodyLimit::new(max_bytes),
+            pressure: Pressure::new(max_bytes, max_in_flight, fastrand::f64),
             request_timeout,
         }
     }
@@ -74,37 +71,31 @@ impl<S: BulkSink> Courier<S> {
         let mut num_tried = 0;
         let mut patience = Patience::default();
         while !due.is_empty() {
-            if deadline.sending_time_left().is_zero() {
-                let failure = patience.last_failure.take().unwrap_or_else(out_of_time);
-                give_up(&body, &due, &failure, &mut report);
-                break;
-            }
-            let (step, num_sent) = self.send_piece(&body, &due, deadline, &mut report).await;
+            let turn = match self.pressure.turn(deadline).await {
+                Ok(turn) => turn,
+                Err(OutOfTurns { last_failure }) => {
+                    let failure = last_failure.unwrap_or_else(|| patience.failure());
+                    give_up(&body, &due, &failure, &mut report);
+                    break;
+                }
+            };
+            let (step, num_sent) = self.send_piece(turn, &body, &due, deadline, &mut report).await;
             report.num_resent += num_tried.min(num_sent) as u64;
             num_tried = num_tried.max(num_sent);
-            match step {
+            let failure = match step {
                 Step::Settled { again, retry } => {
                     patience.progress(num_sent > again.len());
                     num_tried = num_tried - num_sent + again.len();
                     due.splice(..num_sent, again);
-                    if let Some(retry) = retry
-                        && !self.pause(&mut patience, retry, None, deadline).await
-                    {
-                        give_up(&body, &due, &patience.failure(), &mut report);
-                        break;
-                    }
+                    retry.and_then(|retry| patience.note(retry))
                 }
-                Step::Shrunk => {}
-                Step::Nothing { retry, retry_after } => {
-                    if !self.pause(&mut patience, retry, retry_after, deadline).await {
-                        give_up(&body, &due, &patience.failure(), &mut report);
-                        break;
-                    }
-                }
-                Step::Stopped(failure) => {
-                    give_up(&body, &due, &failure, &mut report);
-                    break;
-                }
+                Step::Shrunk => None,
+                Step::Nothing(retry) => patience.note(retry),
+                Step::TakesNothing(failure) | Step::Stopped(failure) => Some(failure),
+            };
+            if let Some(failure) = failure {
+                give_up(&body, &due, &failure, &mut report);
+                break;
             }
         }
         report
@@ -113,99 +104,48 @@ impl<S: BulkSink> Courier<S> {
     /// Sends the first due items that fit into one request; says how many they were and what came of it.
     async fn send_piece(
         &self,
+        turn: Turn<'_>,
         body: &Arc<Body>,
         due: &[Position],
         deadline: Deadline,
         report: &mut BodyReport,
     ) -> (Step, usize) {
-        let num_sent = body.fitting(due, self.limit.current());
-        let piece = due[..num_sent].to_vec();
-        let gzip = compress(Arc::clone(body), piece).await;
+        let num_sent = body.fitting(due, turn.max_bytes());
         let piece = &due[..num_sent];
+        let gzip = compress(Arc::clone(body), piece.to_vec()).await;
         report.num_requests += 1;
         report.num_bytes_sent += gzip.len() as u64;
         let answer = self
             .sink
             .send_bulk(gzip, deadline.request_timeout(self.request_timeout))
             .await;
-        let step = match answer {
-            Ok(answer) => self.read(body, piece, &answer, report),
+        let (step, retry_after) = match answer {
+            Ok(answer) => (read(body, piece, &answer, report), answer.retry_after),
             Err(error) => {
                 let retry = Retry::new(Reason::BulkUnavailable, error.to_string());
-                Step::Nothing {
-                    retry,
-                    retry_after: None,
-                }
+                (Step::Nothing(retry), None)
             }
         };
+        match &step {
+            Step::Settled { retry: None, .. } => turn.taken(),
+            Step::Settled {
+                retry: Some(retry), ..
+            }
+            | Step::Nothing(retry) => {
+                report.num_throttles += u64::from(retry.throttled);
+                let push_back = PushBack {
+                    failure: &retry.failure,
+                    throttled: retry.throttled,
+                    took_some: matches!(&step, Step::Settled { again, .. } if again.len() < num_sent),
+                    retry_after,
+                };
+                turn.pushed_back(&push_back, deadline);
+            }
+            Step::Shrunk => turn.too_large(num_bytes(body, piece)),
+            Step::TakesNothing(_) => turn.takes_nothing(),
+            Step::Stopped(_) => {}
+        }
         (step, num_sent)
-    }
-
-    fn read(&self, body: &Body, piece: &[Position], answer: &BulkAnswer, report: &mut BodyReport) -> Step {
-        match response::read(answer, piece.len()) {
-            Meaning::Items(outcomes) => {
-                let (again, retry) = settle(body, piece, outcomes, report);
-                match &retry {
-                    Some(retry) if retry.throttled => {
-                        report.num_throttles += 1;
-                        self.limit.shrink();
-                    }
-                    _ => self.limit.grow(),
-                }
-                Step::Settled { again, retry }
-            }
-            Meaning::TooLarge => self.split(body, piece),
-            Meaning::Retry(retry) => {
-                report.num_throttles += u64::from(matches!(answer.status, 429 | 503));
-                if retry.throttled {
-                    self.limit.shrink();
-                }
-                Step::Nothing {
-                    retry,
-                    retry_after: answer.retry_after,
-                }
-            }
-            Meaning::Stop(failure) => Step::Stopped(failure),
-        }
-    }
-
-    /// 413: less next time. No document is as large as the smallest body that the settings allow: a server that does not
-    /// take one alone takes too little.
-    fn split(&self, body: &Body, piece: &[Position]) -> Step {
-        let num_bytes = piece
-            .iter()
-            .map(|position| body.item_bytes(*position).len())
-            .sum();
-        if piece.len() == 1 {
-            let detail = format!("413 for a single document, of {num_bytes} bytes");
-            return Step::Stopped(Failure::new(Reason::BulkMisconfigured, detail));
-        }
-        tracing::warn!(
-            num_bytes,
-            "Elasticsearch does not take a bulk body of this size (413); set FLOWSHIP_BULK_MAX_BYTES lower"
-        );
-        self.limit.refuse(num_bytes);
-        Step::Shrunk
-    }
-
-    /// Waits before the next attempt. `false`: the time or the patience would be up before it.
-    async fn pause(
-        &self,
-        patience: &mut Patience,
-        retry: Retry,
-        retry_after: Option<Duration>,
-        deadline: Deadline,
-    ) -> bool {
-        let invalid = retry.failure.reason == Reason::BulkAnswerInvalid;
-        if !patience.note_failure(retry.failure, invalid) {
-            return false;
-        }
-        let wait = retry_after.unwrap_or_else(|| backoff(patience.fruitless_attempts, fastrand::f64()));
-        if wait >= deadline.sending_time_left() {
-            return false;
-        }
-        tokio::time::sleep(wait).await;
-        true
     }
 }
 
@@ -216,13 +156,12 @@ enum Step {
         again: Vec<Position>,
         retry: Option<Retry>,
     },
-    /// Too large; the limit is lower now.
+    /// Too large; less next time.
     Shrunk,
+    /// Too large although it is a single document.
+    TakesNothing(Failure),
     /// Nothing counts.
-    Nothing {
-        retry: Retry,
-        retry_after: Option<Duration>,
-    },
+    Nothing(Retry),
     /// Trying again makes no sense now.
     Stopped(Failure),
 }
@@ -245,12 +184,14 @@ impl Patience {
         }
     }
 
-    /// `false` when it is enough.
-    fn note_failure(&mut self, failure: Failure, invalid: bool) -> bool {
-        self.last_failure = Some(failure);
+    /// The failure when it is enough.
+    fn note(&mut self, retry: Retry) -> Option<Failure> {
         self.fruitless_attempts += 1;
-        self.invalid_answers += u32::from(invalid);
-        self.fruitless_attempts < MAX_FRUITLESS_ATTEMPTS && self.invalid_answers < MAX_INVALID_ANSWERS
+        self.invalid_answers += u32::from(retry.failure.reason == Reason::BulkAnswerInvalid);
+        self.last_failure = Some(retry.failure);
+        let goes_on =
+            self.fruitless_attempts < MAX_FRUITLESS_ATTEMPTS && self.invalid_answers < MAX_INVALID_ANSWERS;
+        if goes_on { None } else { self.last_failure.clone() }
     }
 
     fn failure(&self) -> Failure {
@@ -265,20 +206,44 @@ fn out_of_time() -> Failure {
     )
 }
 
-/// Full jitter: anything from nothing to the doubled limit. Source: "Exponential backoff and jitter", AWS
-/// architecture blog. `random` is in 0..1.
-fn backoff(attempt: u32, random: f64) -> Duration {
-    let doublings = attempt.saturating_sub(1).min(16);
-    let limit = BACKOFF_BASE.saturating_mul(1 << doublings).min(BACKOFF_CAP);
-    limit.mul_f64(random)
-}
-
 async fn compress(body: Arc<Body>, piece: Vec<Position>) -> Bytes {
     let work = tokio::task::spawn_blocking(move || Bytes::from(body.compress(&piece)));
     match work.await {
         Ok(gzip) => gzip,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+fn num_bytes(body: &Body, piece: &[Position]) -> usize {
+    let items = piece.iter();
+    items.map(|position| body.item_bytes(*position).len()).sum()
+}
+
+fn read(body: &Body, piece: &[Position], answer: &BulkAnswer, report: &mut BodyReport) -> Step {
+    match response::read(answer, piece.len()) {
+        Meaning::Items(outcomes) => {
+            let (again, retry) = settle(body, piece, outcomes, report);
+            Step::Settled { again, retry }
+        }
+        Meaning::TooLarge => split(body, piece),
+        Meaning::Retry(retry) => Step::Nothing(retry),
+        Meaning::Stop(failure) => Step::Stopped(failure),
+    }
+}
+
+/// 413: less next time. No document is as large as the smallest body that the settings allow: a server that does not
+/// take one alone takes too little.
+fn split(body: &Body, piece: &[Position]) -> Step {
+    let num_bytes = num_bytes(body, piece);
+    if piece.len() == 1 {
+        let detail = format!("413 for a single document, of {num_bytes} bytes");
+        return Step::TakesNothing(Failure::new(Reason::BulkMisconfigured, detail));
+    }
+    tracing::warn!(
+        num_bytes,
+        "Elasticsearch does not take a bulk body of this size (413); set FLOWSHIP_BULK_MAX_BYTES lower"
+    );
+    Step::Shrunk
 }
 
 /// Enters the outcomes into the report; returns the items to be sent again and why.

@@ -4,6 +4,7 @@
 //! body until every document has a verdict or the time is up.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,13 +12,14 @@ use bytes::Bytes;
 use crate::outcome::Failure;
 
 pub mod delivery;
-mod limit;
 #[cfg(test)]
 pub(crate) mod memory;
 mod packing;
+mod pressure;
 mod response;
+#[cfg(test)]
+mod simulation;
 
-pub use limit::BodyLimit;
 pub use packing::{Body, Packer, Position, Segment};
 
 /// An answer to `_bulk`, not yet read.
@@ -55,6 +57,12 @@ pub trait BulkSink: Send + Sync + 'static {
         gzip: Bytes,
         timeout: Duration,
     ) -> impl Future<Output = Result<BulkAnswer, SendError>> + Send;
+}
+
+impl<B: BulkSink> BulkSink for Arc<B> {
+    async fn send_bulk(&self, gzip: Bytes, timeout: Duration) -> Result<BulkAnswer, SendError> {
+        (**self).send_bulk(gzip, timeout).await
+    }
 }
 
 /// Elasticsearch refused this document for good.

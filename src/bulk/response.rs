@@ -52,7 +52,7 @@ pub(super) enum ItemOutcome {
 pub(super) struct Retry {
     /// What to report when the time is up.
     pub(super) failure: Failure,
-    /// The server asks for less (429).
+    /// The server has too much to do: 429, also of an item, and 503 for the whole request.
     pub(super) throttled: bool,
 }
 
@@ -138,7 +138,10 @@ fn read_refused_request(status: u16, body: &[u8]) -> Meaning {
         .unwrap_or_default();
     match (status, error.kind.as_ref()) {
         (429, _) => Meaning::Retry(Retry::new(Reason::BulkThrottled, describe(status, &error))),
-        (408 | 500..=599, _) => Meaning::Retry(Retry::new(Reason::BulkUnavailable, describe(status, &error))),
+        (408 | 500..=599, _) => Meaning::Retry(Retry {
+            throttled: status == 503,
+            ..Retry::new(Reason::BulkUnavailable, describe(status, &error))
+        }),
         (403, "cluster_block_exception") => Meaning::Stop(failure(Reason::BulkBlocked, status, &error)),
         (401 | 403, _) => Meaning::Stop(failure(Reason::BulkUnauthorized, status, &error)),
         _ => Meaning::Stop(failure(Reason::BulkMisconfigured, status, &error)),

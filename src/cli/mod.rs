@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 pub mod convert;
 pub mod lambda_local;
+pub mod ledger;
 pub mod redrive;
 pub mod setup;
 
@@ -19,6 +20,8 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// It stopped by itself before the end; stderr says why.
     pub const STOPPED: u8 = 3;
+    /// It found something that is incomplete or missing (`flowctl ledger`).
+    pub const INCOMPLETE: u8 = 3;
     /// Nothing was selected.
     pub const NOTHING: u8 = 4;
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Output, exit, tell};
 use crate::assets::Kind;
 use crate::aws::AwsContext;
-use crate::config::{self, ElasticsearchSettings, Environment};
+use crate::config::{ElasticsearchSettings, Environment, Installation};
 use crate::elasticsearch::client::Client;
 use crate::elasticsearch::renewal::SecretStore;
 use crate::elasticsearch::setup::{self, Action, Difference, Interrupted, Plan, Step};
@@ -25,8 +25,9 @@ Credentials and the file of a private CA come from FLOWSHIP_ELASTICSEARCH_API_KE
 _PASSWORD, _SECRET_ARN, _SECRET_FILE and _CA_FILE. They need the cluster privileges
 manage_index_templates and manage_ilm.
 
-Own index settings and mappings belong into the component templates flowlogs-vpc-custom and
-flowlogs-tgw-custom, which setup never touches and which win over the installed ones.
+Own index settings and mappings belong into the component templates flowlogs-vpc-custom,
+flowlogs-tgw-custom and flowship-ledger-custom, which setup never touches and which win over the
+installed ones.
 
 Exit codes: 0 done, 1 failed (stderr says why), 2 wrong command line.";
 
@@ -60,7 +61,7 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     environment
         .set("ELASTICSEARCH_URLS", urls)
         .set("INDEX_PREFIX", arguments.index_prefix);
-    let (settings, prefix) = read_settings(&environment)?;
+    let (settings, installation) = read_settings(&environment)?;
 
     let client = Client::connect(&settings, async |arn| {
         AwsContext::load().await.read_secret(arn).await
@@ -68,7 +69,7 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     .await?;
     client.probe().await?;
 
-    let plan = setup::plan(&client, &prefix, arguments.reset_ilm)
+    let plan = setup::plan(&client, &installation, arguments.reset_ilm)
         .await
         .with_context(|| format!("nothing was changed at {}", client.url()))?;
     let stopped = if arguments.dry_run {
@@ -77,7 +78,13 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
         setup::apply(&client, &plan).await.err()
     };
 
-    let report = Report::new(client.url(), &prefix, &plan, arguments.dry_run, stopped.as_ref());
+    let report = Report::new(
+        client.url(),
+        &installation.index_prefix,
+        &plan,
+        arguments.dry_run,
+        stopped.as_ref(),
+    );
     let mut output = Output::new();
     if arguments.json {
         output.line(serde_json::to_string_pretty(&report)?)?;
@@ -99,12 +106,12 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
 }
 
 /// All problems of all settings at once.
-fn read_settings(environment: &Environment) -> anyhow::Result<(ElasticsearchSettings, String)> {
+fn read_settings(environment: &Environment) -> anyhow::Result<(ElasticsearchSettings, Installation)> {
     match (
         ElasticsearchSettings::read(environment),
-        config::read_index_prefix(environment),
+        Installation::read(environment),
     ) {
-        (Ok(settings), Ok(prefix)) => Ok((settings, prefix)),
+        (Ok(settings), Ok(installation)) => Ok((settings, installation)),
         (Err(mut error), Err(more)) => {
             error.problems.extend(more.problems);
             Err(error.into())
@@ -290,7 +297,8 @@ mod tests {
             Action::Create,
             Action::Create,
         ];
-        let mut steps: Vec<Step> = parts("flowlogs")
+        let installation = Installation::read(&Environment::default()).unwrap();
+        let mut steps: Vec<Step> = parts(&installation)
             .into_iter()
             .zip(actions)
             .map(|(part, action)| Step {
@@ -437,8 +445,9 @@ mod tests {
         _PASSWORD, _SECRET_ARN, _SECRET_FILE and _CA_FILE. They need the cluster privileges
         manage_index_templates and manage_ilm.
 
-        Own index settings and mappings belong into the component templates flowlogs-vpc-custom and
-        flowlogs-tgw-custom, which setup never touches and which win over the installed ones.
+        Own index settings and mappings belong into the component templates flowlogs-vpc-custom,
+        flowlogs-tgw-custom and flowship-ledger-custom, which setup never touches and which win over the
+        installed ones.
 
         Exit codes: 0 done, 1 failed (stderr says why), 2 wrong command line.
         ");

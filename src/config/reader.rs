@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::flow::Format;
+use crate::flow::{Dataset, Format};
 use crate::object::ObjectRef;
 use crate::quarantine::Place;
 
@@ -172,17 +172,38 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Elasticsearch allows more; these need no escaping in JSON, URLs and file names.
     pub(super) fn index_prefix(&mut self) -> String {
-        const NAME: &str = "INDEX_PREFIX";
-        let value = self.get(NAME).expect("the prefix has a default").to_owned();
+        self.index_name("INDEX_PREFIX")
+    }
+
+    pub(super) fn ledger_index(&mut self, index_prefix: &str) -> Option<String> {
+        const NAME: &str = "LEDGER_INDEX";
+        if self.get(NAME) == Some("none") {
+            return None;
+        }
+        let value = self.index_name(NAME);
+        for dataset in Dataset::ALL {
+            let flow_logs = format!("{index_prefix}-{}", dataset.name());
+            if format!("{value}-").starts_with(&format!("{flow_logs}-")) {
+                self.problem(
+                    NAME,
+                    format!("`{value}`: {flow_logs}-* are flow logs, name the ledger otherwise"),
+                );
+            }
+        }
+        Some(value)
+    }
+
+    /// Elasticsearch allows more; these need no escaping in JSON, URLs and file names.
+    fn index_name(&mut self, name: &'static str) -> String {
+        let value = self.get(name).expect("index names have defaults").to_owned();
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
         if !value.starts_with(|c: char| c.is_ascii_lowercase())
             || !value.chars().all(allowed)
             || value.len() > 100
         {
             self.problem(
-                NAME,
+                name,
                 format!("`{value}` is no prefix of an index name: a letter first, then a-z, 0-9, `-`, `_`, `.`, at most 100"),
             );
         }

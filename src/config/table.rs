@@ -20,7 +20,7 @@ const fn setting(name: &'static str, default: Option<&'static str>, meaning: &'s
 }
 
 /// Every setting of every binary.
-pub const SETTINGS: [Setting; 30] = [
+pub const SETTINGS: [Setting; 31] = [
     setting(
         "ELASTICSEARCH_URLS",
         None,
@@ -52,6 +52,11 @@ pub const SETTINGS: [Setting; 30] = [
         "INDEX_PREFIX",
         Some("flowlogs"),
         "first part of index and template names: a-z, 0-9, `-`, `_`, `.`",
+    ),
+    setting(
+        "LEDGER_INDEX",
+        Some("flowship-ledger"),
+        "first part of the names of the ledger's indices and template; `none`: no ledger",
     ),
     setting("QUEUE_URL", None, "URL of the main queue"),
     setting("DLQ_URL", None, "URL of the dead-letter queue"),

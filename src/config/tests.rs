@@ -18,6 +18,7 @@ fn defaults_are_those_of_the_table() {
     let settings = ShipperSettings::read(&environment(&GOOD)).unwrap();
     assert_eq!(settings.ship.bulk_max_bytes, 4 << 20);
     assert_eq!(settings.ship.index_prefix, "flowlogs");
+    assert_eq!(settings.ledger_index.as_deref(), Some("flowship-ledger"));
     assert_eq!(settings.deadline_margin, Duration::from_secs(20));
     assert_eq!(settings.elasticsearch.credentials, Credentials::Anonymous);
     assert_eq!(settings.elasticsearch.urls[0].as_str(), "http://127.0.0.1:9200/");

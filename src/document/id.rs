@@ -24,6 +24,15 @@ impl ObjectHash {
     }
 }
 
+impl ObjectHash {
+    /// The `_id` of what is known of the object as a whole: 15 of its 16 bytes, as 20 characters of URL-safe base64.
+    pub fn to_id(self) -> String {
+        let mut text = [0; NUM_CHARS];
+        radix64::encode(radix64::URL_SAFE, u128::from_be_bytes(self.0) >> 8, &mut text);
+        text.map(char::from).iter().collect()
+    }
+}
+
 impl fmt::Display for ObjectHash {
     /// 32 hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,32 +4,8 @@ use std::time::Duration;
 
 use super::{BatchReport, Message};
 use crate::continuation::Earlier;
-use crate::outcome::Counts;
+use crate::outcome::{Counts, Fate};
 use crate::ship::ObjectReport;
-
-/// What becomes of an object after a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Every line has its outcome.
-    Indexed,
-    /// Another invocation takes the rest.
-    GoesOn,
-    /// Its message comes back.
-    ComesBack,
-    /// It goes to the dead-letter queue.
-    DeadLetter,
-}
-
-impl Fate {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Indexed => "indexed",
-            Self::GoesOn => "goes on",
-            Self::ComesBack => "comes back",
-            Self::DeadLetter => "dead letter",
-        }
-    }
-}
 
 /// One line an object: what became of its lines, and of the object.
 pub(super) fn log_object(report: &ObjectReport, earlier: &Earlier, message: &Message, fate: Fate) {
@@ -129,6 +105,7 @@ pub(super) fn log_invocation(batch: &BatchReport, request_id: &str) {
         bulk_bytes = work.num_bytes_sent,
         resent = work.num_resent,
         throttles = work.num_throttles,
+        ledger_failed = batch.num_ledger_failed,
         duration_ms = batch.duration_ms,
         time_left_ms = batch.time_left_ms,
         "invocation finished"

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::bulk::memory::{Fault, MemorySink};
 use crate::config::{BackoffSettings, ShipSettings};
+use crate::ledger::memory::MemoryLedger;
 use crate::object::memory::MemoryStore;
 use crate::quarantine::Place;
 use crate::quarantine::memory::MemoryQuarantine;
@@ -15,6 +16,7 @@ use crate::queue::ReceivedMessage;
 use crate::queue::memory::{Fault as QueueFault, MemoryQueue};
 
 mod continued;
+mod ledger;
 
 const LINES: &str = "srcaddr dstaddr end\n10.0.0.1 10.0.0.2 1418530070\n10.0.0.1 10.0.0.3 1418530071\n";
 
@@ -34,7 +36,9 @@ struct World {
     store: MemoryStore,
     sink: MemorySink,
     quarantine: MemoryQuarantine,
-    processor: Processor<MemoryStore, MemorySink, MemoryQuarantine, MemoryQueue, Arc<MemoryQueue>>,
+    ledger: MemoryLedger,
+    processor:
+        Processor<MemoryStore, MemorySink, MemoryQuarantine, MemoryQueue, Arc<MemoryQueue>, MemoryLedger>,
 }
 
 impl World {
@@ -46,6 +50,7 @@ impl World {
         let main = Arc::new(MemoryQueue::new("main"));
         let (store, sink) = (MemoryStore::default(), MemorySink::default());
         let quarantine = MemoryQuarantine::default();
+        let ledger = MemoryLedger::default();
         let shipper = Shipper::new(
             store.clone(),
             sink.clone(),
@@ -54,12 +59,13 @@ impl World {
             Arc::default(),
         );
         let returns = Returns::new(Arc::clone(&main), BACKOFF, || 1.0);
-        let processor = Processor::new(shipper, MemoryQueue::new("dlq"), returns, 5);
+        let processor = Processor::new(shipper, MemoryQueue::new("dlq"), returns, 5, Some(ledger.clone()));
         Self {
             main,
             store,
             sink,
             quarantine,
+            ledger,
             processor,
         }
     }

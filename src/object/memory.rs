@@ -18,6 +18,15 @@ enum Content {
     Panic,
 }
 
+impl Content {
+    fn size(&self) -> Option<u64> {
+        match self {
+            Self::Whole(bytes) | Self::Cut(bytes, _) | Self::Stalled(bytes, _) => Some(bytes.len() as u64),
+            Self::Panic => None,
+        }
+    }
+}
+
 /// Objects by bucket and key, shared by clones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MemoryStore {
@@ -73,6 +82,7 @@ impl ObjectStore for MemoryStore {
             info: ObjectInfo {
                 last_modified: Some(1_418_530_000),
                 etag: Some(Self::ETAG.to_owned()),
+                size: content.size(),
                 ..ObjectInfo::default()
             },
             body: MemoryBody {

@@ -89,7 +89,7 @@ impl ObjectPass {
     }
 }
 
-/// Ships objects. One per process: the body limit that the server has taught is kept between invocations.
+/// Ships objects. One per process: how much the server takes is kept between invocations.
 #[derive(Debug)]
 pub struct Shipper<S, B, K> {
     store: Arc<S>,
@@ -109,7 +109,12 @@ impl<S: ObjectStore, B: BulkSink, K: Quarantine> Shipper<S, B, K> {
         settings: ShipSettings,
         enrichment: Arc<Enrichment>,
     ) -> Self {
-        let courier = Courier::new(sink, settings.bulk_max_bytes, settings.bulk_timeout);
+        let courier = Courier::new(
+            sink,
+            settings.bulk_max_bytes,
+            settings.bulk_in_flight,
+            settings.bulk_timeout,
+        );
         Self {
             store: Arc::new(store),
             courier: Arc::new(courier),

@@ -34,6 +34,8 @@ pub struct ObjectReport {
     pub elapsed: Duration,
     /// Bytes of the object, as stored, that were read.
     pub num_bytes_read: u64,
+    /// All of them, as far as the store has told.
+    pub size: Option<u64>,
     /// What `@timestamp` says in its first and in its last document by time, Unix seconds.
     pub times: Option<(u32, u32)>,
 }
@@ -247,6 +249,7 @@ impl Progress {
             },
             elapsed: self.last_news - self.started,
             num_bytes_read: read.num_bytes_read,
+            size: self.info.size,
             times: read.times,
         }
     }

@@ -64,7 +64,7 @@ const fn metric(
 }
 
 /// Every metric. One without a value is left out of the line.
-pub const METRICS: [Metric; 19] = [
+pub const METRICS: [Metric; 20] = [
     metric("messages", "Count", "messages of the batch", |of| {
         Some(of.report.num_messages)
     }),
@@ -98,6 +98,9 @@ pub const METRICS: [Metric; 19] = [
         "lines and documents refused for good, not kept aside",
         |of| Some(of.report.counts.refused),
     ),
+    metric("ledger_failed", "Count", "ledger entries not written", |of| {
+        Some(of.report.num_ledger_failed)
+    }),
     metric("bulk_requests", "Count", "`_bulk` requests sent", |of| {
         Some(of.report.work.num_requests)
     }),

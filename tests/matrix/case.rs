@@ -227,6 +227,27 @@ impl Case {
     }
 }
 
+/// All these troubles with requests, one after the other; in the end everything is indexed.
+pub(crate) async fn pass_in_a_row(cases: &[Case], stage: &Stage) {
+    let mut times_in_order = Vec::new();
+    for case in cases {
+        let Trouble::Requests(requests, fault, times) = case.trouble else {
+            panic!("{} is no trouble with requests", case.name);
+        };
+        stage.proxy.add(requests, fault, Uses::Times(times));
+        times_in_order.push((case.name, times));
+    }
+    stage.put_all(None).await;
+    stage.world.drain().await;
+    let tallies = stage.proxy.tallies();
+    let hits = cases
+        .iter()
+        .zip(tallies)
+        .map(|(case, tally)| (case.name, tally.hits));
+    assert_eq!(Vec::from_iter(hits), times_in_order);
+    stage.assert_complete_or(None).await;
+}
+
 /// Of all invocations so far, as the function logged it.
 fn num_bulk_requests(stage: &Stage) -> u64 {
     let log = stage.world.invocation_log();

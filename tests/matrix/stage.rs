@@ -83,6 +83,12 @@ impl Stage {
         }
     }
 
+    /// From now on nothing is given up because a server is slow.
+    pub(crate) fn be_patient(&mut self) {
+        let variables = &mut self.world.variables;
+        variables.insert("FLOWSHIP_MAX_RECEIVES".into(), "100".into());
+    }
+
     /// The proxy in front of one of the servers.
     pub(crate) fn proxy_of(&self, place: Place) -> &FaultProxy {
         &self.proxies[&place]

@@ -13,7 +13,7 @@ use flowship::aws::AwsContext;
 use flowship::aws::sqs::SqsQueue;
 use flowship::cli::lambda_local::{FunctionOutput, FunctionSettings, LambdaLocal, MappingSettings};
 use flowship::cli::lambda_local::{InvocationReport, Summary, Until};
-use flowship::config::{ElasticsearchSettings, Environment};
+use flowship::config::{ElasticsearchSettings, Environment, Installation};
 use flowship::elasticsearch::{client::Client, setup};
 use flowship::object::ObjectRef;
 use flowship::quarantine::{Head, QuarantineFile, QuarantinedLine};
@@ -121,15 +121,18 @@ impl World {
             .elasticsearch_url
             .unwrap_or_else(|| stack.elasticsearch_url.clone());
         let elasticsearch = connect(&elasticsearch_url, &options.admin).await;
-        let plan = setup::plan(&elasticsearch, name, false).await.unwrap();
+        let installation = installation(name);
+        let plan = setup::plan(&elasticsearch, &installation, false).await.unwrap();
         setup::apply(&elasticsearch, &plan).await.unwrap();
 
+        let ledger = installation.ledger_index.unwrap();
         let mut variables = stack.aws_variables();
         for (variable, value) in [
             ("FLOWSHIP_ELASTICSEARCH_URLS", elasticsearch_url.as_str()),
             ("FLOWSHIP_QUEUE_URL", &queue_url),
             ("FLOWSHIP_DLQ_URL", &dlq_url),
             ("FLOWSHIP_INDEX_PREFIX", name),
+            ("FLOWSHIP_LEDGER_INDEX", &ledger),
             ("FLOWSHIP_QUARANTINE_URI", &format!("s3://{quarantine}/bad")),
             ("FLOWSHIP_DEADLINE_MARGIN_MS", "3000"),
             ("FLOWSHIP_BACKOFF_BASE_SECONDS", "1"),
@@ -423,6 +426,14 @@ impl World {
     pub(crate) async fn num_messages(&self) -> u64 {
         let status = self.queue.status().await.unwrap();
         status.visible + status.in_flight + status.delayed
+    }
+}
+
+/// The names of a test's indices. No pattern of a ledger holds another test's, and no search of `{name}-*` finds it.
+pub(crate) fn installation(name: &str) -> Installation {
+    Installation {
+        index_prefix: name.to_owned(),
+        ledger_index: Some(format!("flowship-ledger-{name}-world")),
     }
 }
 

@@ -12,6 +12,7 @@ from .console import DemoFailed
 
 INDEX_PREFIX = "flowlogs"
 PATTERN = f"{INDEX_PREFIX}-vpc-*"
+LEDGER_PATTERN = "flowship-ledger-*"
 TIMEOUT_S = 60
 # More buckets a shard than there are different values here: the sums are exact, not estimates.
 EXACT = 20_000
@@ -50,11 +51,15 @@ class Search:
         return sorted(found, key=lambda index: index.name)
 
     def delete_indices(self) -> int:
-        """Deletes the indices of flow logs; how many there were."""
+        """Deletes the indices of flow logs, and of the ledger; how many the first were."""
         names = [index.name for index in self.indices()]
-        for name in names:
+        for name in [*names, *self._call("GET", f"/{LEDGER_PATTERN}/_settings")]:
             self._call("DELETE", f"/{name}")
         return len(names)
+
+    def refresh_ledger(self) -> None:
+        """Shows what was written into the ledger until now."""
+        self._call("POST", f"/{LEDGER_PATTERN}/_refresh")
 
     def total_bytes(self) -> int:
         """The bytes of all records together, asked by the alias `network.bytes`."""

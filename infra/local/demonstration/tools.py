@@ -66,12 +66,13 @@ class Tools:
         code, _ = run(self._with_path(command), self._environment(), capture=False)
         self._expect_success(command, code, hint)
 
-    def rows(self, *command: str) -> list[dict[str, Any]]:
+    def rows(self, *command: str, may_be_incomplete: bool = False) -> list[dict[str, Any]]:
         """Runs a command that prints a JSON object a line; nothing selected is no row."""
         code, text = run(self._with_path(command), self._environment(), capture=True)
         if code == 4:
             return []
-        self._expect_success(command, code, text.strip())
+        if not (may_be_incomplete and code == 3):
+            self._expect_success(command, code, text.strip())
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     def _with_path(self, command: tuple[str, ...]) -> list[str]:

@@ -25,7 +25,7 @@ fn body(producers: &[(usize, std::ops::Range<u64>)]) -> Body {
 }
 
 fn courier(sink: &MemorySink) -> Courier<MemorySink> {
-    Courier::new(sink.clone(), 1 << 20, Duration::from_secs(90))
+    Courier::new(sink.clone(), 1 << 20, 2, Duration::from_secs(90))
 }
 
 fn within(seconds: u64) -> Deadline {
@@ -132,9 +132,8 @@ async fn a_body_that_is_too_large_is_split_until_it_fits() {
 async fn a_server_that_takes_no_document_at_all_is_the_operators_problem() {
     let sink = MemorySink::default();
     sink.limit(10);
-    let report = courier(&sink)
-        .deliver(body(&[(0, 0..3), (1, 3..8)]), within(60))
-        .await;
+    let courier = courier(&sink);
+    let report = courier.deliver(body(&[(0, 0..3), (1, 3..8)]), within(60)).await;
     for (producer, num_documents) in [(0, 3), (1, 5)] {
         assert_eq!(counts(&report, producer), (0, 0, 0, num_documents));
         let failure = report.verdicts[&producer].failure.as_ref().unwrap();
@@ -144,20 +143,21 @@ async fn a_server_that_takes_no_document_at_all_is_the_operators_problem() {
             "{failure}"
         );
     }
-    assert_eq!(
-        sink.requests().last(),
-        Some(&1),
-        "not asked for each: {:?}",
-        sink.requests()
-    );
-    assert!(sink.requests().len() <= 4, "{:?}", sink.requests());
+    let requests = sink.requests();
+    assert_eq!(requests.last(), Some(&1), "not asked for each: {requests:?}");
+    assert!(requests.len() <= 4, "{requests:?}");
+
+    // Mended, it gets whole bodies again from the same process.
+    sink.limit(1 << 20);
+    let report = courier.deliver(body(&[(0, 0..8)]), within(60)).await;
+    assert_eq!((counts(&report, 0), report.num_requests), ((8, 0, 0, 0), 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn throttling_of_the_whole_request_makes_it_smaller() {
     let sink = MemorySink::default();
     sink.script([Fault::Status(429), Fault::Status(429)]);
-    let courier = Courier::new(sink.clone(), 64 << 10, Duration::from_secs(90));
+    let courier = Courier::new(sink.clone(), 64 << 10, 2, Duration::from_secs(90));
     let report = courier.deliver(body(&[(0, 0..1200)]), within(60)).await;
     assert_eq!(counts(&report, 0), (1200, 0, 0, 0));
     assert!(sink.requests()[2] < sink.requests()[0], "{:?}", sink.requests());
@@ -200,13 +200,23 @@ async fn no_time_at_all_is_told_as_such() {
     assert_eq!(sink.requests(), [0_usize; 0]);
 }
 
-#[test]
-fn waits_double_up_to_the_cap_and_are_fully_jittered() {
-    let longest: Vec<u128> = (1..=9).map(|attempt| backoff(attempt, 1.0).as_millis()).collect();
-    assert_eq!(
-        longest,
-        [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]
-    );
-    assert_eq!(backoff(5, 0.0), Duration::ZERO);
-    assert_eq!(backoff(u32::MAX, 0.5), Duration::from_secs(15));
+#[tokio::test(start_paused = true)]
+async fn bodies_that_wait_through_an_outage_knock_together_and_all_tell_its_reason() {
+    for (status, reason) in [(503, Reason::BulkUnavailable), (429, Reason::BulkThrottled)] {
+        let sink = MemorySink::default();
+        sink.always(Some(Fault::Status(status)));
+        let courier = Arc::new(courier(&sink));
+        let mut bodies = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let (courier, deadline) = (Arc::clone(&courier), within(60));
+            bodies.spawn(async move { courier.deliver(body(&[(0, 0..5)]), deadline).await });
+        }
+        for report in bodies.join_all().await {
+            assert_eq!(counts(&report, 0), (0, 0, 0, 5));
+            assert_eq!(report.verdicts[&0].failure.as_ref().unwrap().reason, reason);
+        }
+        // Two at first. Of 0.2 s, 0.4 s, … 30 s half is waited on average, so a minute has about 11 pauses.
+        let num_requests = sink.requests().len();
+        assert!((3..40).contains(&num_requests), "{num_requests}");
+    }
 }

@@ -22,7 +22,7 @@ mod list;
 mod scan;
 mod select;
 mod send;
-mod show;
+pub(super) mod show;
 mod stats;
 
 // Paragraphs are one line each: clap breaks them at the terminal's width.

@@ -43,7 +43,7 @@ pub(super) fn short_id(id: &str, num_chars: usize) -> String {
 }
 
 /// What came from outside must not steer the terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::cli) fn printable(text: &str) -> String {
     let is_unsafe =
         |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
@@ -52,7 +52,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// A word as a shell takes it back.
-pub(super) fn shell_word(word: &str) -> String {
+pub(in crate::cli) fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();

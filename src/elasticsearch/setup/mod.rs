@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::client::{Answer, Client};
 use crate::assets::Kind;
 use crate::bulk::SendError;
+use crate::config::Installation;
 
 mod compare;
 mod part;
@@ -156,13 +157,13 @@ pub struct Interrupted {
     pub error: SetupError,
 }
 
-/// Asks the server for every part of the installation `prefix` and compares; changes nothing. A lifecycle policy that
+/// Asks the server for every part of the installation and compares; changes nothing. A lifecycle policy that
 /// differs is kept unless `reset_ilm`.
-pub async fn plan(client: &Client, prefix: &str, reset_ilm: bool) -> Result<Plan, SetupError> {
+pub async fn plan(client: &Client, installation: &Installation, reset_ilm: bool) -> Result<Plan, SetupError> {
     let mut steps = Vec::new();
     // The first part is the policy; what it finds out decides about the parts that only ILM understands.
     let mut has_ilm = true;
-    for part in parts(prefix) {
+    for part in parts(installation) {
         let found = match read(client, &part, has_ilm).await? {
             Found::NoIlm => {
                 has_ilm = false;
@@ -303,7 +304,7 @@ struct Cause {
 
 /// Type, and reason with its causes, of an error answer. What is no answer of Elasticsearch's, as of a proxy, is its
 /// text.
-fn read_error(body: &[u8]) -> (String, String) {
+pub(crate) fn read_error(body: &[u8]) -> (String, String) {
     const NO_TYPE: &str = "-";
     let (error_type, reason) = match serde_json::from_slice(body) {
         Ok(ErrorBody {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::assets::{ASSETS, Asset, FILE_PREFIX, Kind};
+use crate::assets::{ASSETS, Asset, FILE_PREFIX, Kind, LEDGER_FILE_PREFIX};
+use crate::config::Installation;
 
 /// One thing to install: a name and a body.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,20 +21,22 @@ pub struct Part {
 }
 
 /// Everything that an installation consists of, in the order of installation.
-pub fn parts(prefix: &str) -> Vec<Part> {
-    ASSETS.iter().map(|asset| Part::new(asset, prefix)).collect()
+pub fn parts(installation: &Installation) -> Vec<Part> {
+    let is_wanted = |asset: &&Asset| asset.name != LEDGER_FILE_PREFIX || installation.ledger_index.is_some();
+    let wanted = ASSETS.iter().filter(is_wanted);
+    wanted.map(|asset| Part::new(asset, installation)).collect()
 }
 
 impl Part {
-    fn new(asset: &Asset, prefix: &str) -> Self {
+    fn new(asset: &Asset, installation: &Installation) -> Self {
         let mut body: Value = serde_json::from_str(asset.text).expect("a test parses every asset");
         for pointer in asset.kind.names_in_body() {
             match body.pointer_mut(pointer) {
-                Some(Value::String(name)) => *name = rename(name, prefix),
+                Some(Value::String(name)) => *name = rename(name, installation),
                 Some(Value::Array(names)) => {
                     for name in names {
                         if let Value::String(name) = name {
-                            *name = rename(name, prefix);
+                            *name = rename(name, installation);
                         }
                     }
                 }
@@ -42,7 +45,7 @@ impl Part {
         }
         Self {
             kind: asset.kind,
-            name: rename(asset.name, prefix),
+            name: rename(asset.name, installation),
             body,
             needs_ilm: asset.needs_ilm,
         }
@@ -126,14 +129,19 @@ impl fmt::Display for Kind {
     }
 }
 
-fn rename(name: &str, prefix: &str) -> String {
-    let own = name
-        .strip_prefix(FILE_PREFIX)
-        .filter(|rest| rest.starts_with('-'));
-    match own {
-        Some(rest) => format!("{prefix}{rest}"),
-        None => name.to_owned(),
+fn rename(name: &str, installation: &Installation) -> String {
+    let ledger = installation.ledger_index.as_deref().unwrap_or(LEDGER_FILE_PREFIX);
+    let prefixes = [
+        (FILE_PREFIX, installation.index_prefix.as_str()),
+        (LEDGER_FILE_PREFIX, ledger),
+    ];
+    for (file_prefix, prefix) in prefixes {
+        match name.strip_prefix(file_prefix) {
+            Some(rest) if rest.is_empty() || rest.starts_with('-') => return format!("{prefix}{rest}"),
+            _ => {}
+        }
     }
+    name.to_owned()
 }
 
 #[cfg(test)]
@@ -151,9 +159,21 @@ mod tests {
         }
     }
 
+    fn installation(prefix: &str, ledger: Option<&str>) -> Installation {
+        Installation {
+            index_prefix: prefix.to_owned(),
+            ledger_index: ledger.map(str::to_owned),
+        }
+    }
+
+    fn default() -> Installation {
+        installation(FILE_PREFIX, Some(LEDGER_FILE_PREFIX))
+    }
+
     #[test]
-    fn the_default_prefix_changes_nothing() {
-        for (part, asset) in parts(FILE_PREFIX).iter().zip(&ASSETS) {
+    fn the_default_names_change_nothing() {
+        assert_eq!(parts(&default()).len(), ASSETS.len());
+        for (part, asset) in parts(&default()).iter().zip(&ASSETS) {
             assert_eq!(part.name, asset.name);
             assert_eq!(part.body, serde_json::from_str::<Value>(asset.text).unwrap());
         }
@@ -161,7 +181,7 @@ mod tests {
 
     #[test]
     fn another_prefix_renames_every_part_and_every_mention() {
-        let parts = parts("net.flows-eu");
+        let parts = parts(&installation("net.flows-eu", None));
         for part in &parts {
             assert!(part.name.starts_with("net.flows-eu-"), "{part}");
             let left = strings(&part.body)
@@ -186,9 +206,19 @@ mod tests {
     #[test]
     fn a_prefix_changes_names_only() {
         // As a text, `aws` stands in the mappings many times.
-        let (after, before) = (parts("aws"), parts(FILE_PREFIX));
+        let (after, before) = (parts(&installation("aws", Some("aws-ledger"))), parts(&default()));
         for position in [1, 2, 5] {
             assert_eq!(after[position].body, before[position].body);
         }
+    }
+
+    #[test]
+    fn the_ledger_has_a_name_of_its_own_or_is_not_installed() {
+        let parts = parts(&installation("flowship", Some("net.ledger")));
+        let ledger = parts.last().unwrap();
+        assert_eq!(ledger.path(), "_index_template/net.ledger");
+        assert_eq!(ledger.body["index_patterns"], json!(["net.ledger-*"]));
+        assert_eq!(ledger.body["composed_of"], json!(["net.ledger-custom"]));
+        assert_eq!(parts[0].name, "flowship-vpc");
     }
 }

@@ -117,7 +117,12 @@ async fn answer(
     Ok(response.unwrap())
 }
 
-const PREFIX: &str = "flowlogs";
+fn names() -> Installation {
+    Installation {
+        index_prefix: "flowlogs".to_owned(),
+        ledger_index: Some("flowship-ledger".to_owned()),
+    }
+}
 
 fn no_handler() -> Value {
     json!({"error": "no handler found for uri [/_ilm/policy/flowlogs-vpc] and method [GET]"})
@@ -154,29 +159,29 @@ fn actions(plan: &Plan) -> Vec<Action> {
 
 #[tokio::test]
 async fn an_empty_server_gets_everything_in_order() {
-    let parts = parts(PREFIX);
+    let parts = parts(&names());
     let mut calls: Vec<Call> = parts
         .iter()
         .map(|part| get(&part.path(), 404, &not_found()))
         .collect();
     calls.extend(parts.iter().map(put));
     let server = Script::start(calls).await;
-    let plan = plan(&server.client, PREFIX, false).await.unwrap();
+    let plan = plan(&server.client, &names(), false).await.unwrap();
     assert!(plan.has_ilm);
-    assert_eq!(actions(&plan), [Action::Create; 7]);
+    assert_eq!(actions(&plan), [Action::Create; 8]);
     apply(&server.client, &plan).await.unwrap();
     server.finish();
 }
 
 #[tokio::test]
 async fn a_second_run_only_asks() {
-    let calls = parts(PREFIX)
+    let calls = parts(&names())
         .iter()
         .map(|part| get(&part.path(), 200, &held(part)))
         .collect();
     let server = Script::start(calls).await;
-    let plan = plan(&server.client, PREFIX, false).await.unwrap();
-    assert_eq!(actions(&plan), [Action::Leave; 7]);
+    let plan = plan(&server.client, &names(), false).await.unwrap();
+    assert_eq!(actions(&plan), [Action::Leave; 8]);
     apply(&server.client, &plan).await.unwrap();
     server.finish();
 }
@@ -184,7 +189,7 @@ async fn a_second_run_only_asks() {
 #[tokio::test]
 async fn a_server_without_ilm_gets_no_ilm_part() {
     for status in [400, 405, 410] {
-        let parts = parts(PREFIX);
+        let parts = parts(&names());
         let (without_ilm, only_ilm): (Vec<&Part>, Vec<&Part>) =
             parts.iter().partition(|part| !part.needs_ilm);
         assert_eq!(only_ilm, [&parts[0], &parts[3]]);
@@ -196,9 +201,9 @@ async fn a_server_without_ilm_gets_no_ilm_part() {
         );
         calls.extend(without_ilm.into_iter().map(put));
         let server = Script::start(calls).await;
-        let plan = plan(&server.client, PREFIX, false).await.unwrap();
+        let plan = plan(&server.client, &names(), false).await.unwrap();
         assert!(!plan.has_ilm);
-        let mut wanted = [Action::Create; 7];
+        let mut wanted = [Action::Create; 8];
         (wanted[0], wanted[3]) = (Action::Skip(SkipReason::NoIlm), Action::Skip(SkipReason::NoIlm));
         assert_eq!(actions(&plan), wanted);
         apply(&server.client, &plan).await.unwrap();
@@ -208,7 +213,7 @@ async fn a_server_without_ilm_gets_no_ilm_part() {
 
 /// A server on which somebody keeps flows for three years and refreshes less often.
 fn changed_by_hand() -> Vec<Call> {
-    parts(PREFIX)
+    parts(&names())
         .iter()
         .enumerate()
         .map(|(position, part)| {
@@ -226,11 +231,11 @@ fn changed_by_hand() -> Vec<Call> {
 #[tokio::test]
 async fn what_was_changed_by_hand_is_set_back_but_not_the_retention() {
     let mut calls = changed_by_hand();
-    calls.push(put(&parts(PREFIX)[1]));
+    calls.push(put(&parts(&names())[1]));
     let server = Script::start(calls).await;
-    let plan = plan(&server.client, PREFIX, false).await.unwrap();
+    let plan = plan(&server.client, &names(), false).await.unwrap();
     let [policy, settings, rest @ ..] = plan.steps.as_slice() else {
-        panic!("seven steps");
+        panic!("eight steps");
     };
     assert_eq!(policy.action, Action::Skip(SkipReason::PolicyKept));
     assert_eq!(
@@ -250,14 +255,14 @@ async fn what_was_changed_by_hand_is_set_back_but_not_the_retention() {
 #[tokio::test]
 async fn the_retention_is_set_back_on_request() {
     let server = Script::start(changed_by_hand()).await;
-    let plan = plan(&server.client, PREFIX, true).await.unwrap();
+    let plan = plan(&server.client, &names(), true).await.unwrap();
     assert_eq!(plan.steps[0].action, Action::Change);
     server.finish();
 }
 
 #[tokio::test]
 async fn a_refusal_in_the_middle_tells_the_place_and_the_next_run_goes_on() {
-    let parts = parts(PREFIX);
+    let parts = parts(&names());
     let mut calls: Vec<Call> = parts
         .iter()
         .map(|part| get(&part.path(), 404, &not_found()))
@@ -275,7 +280,7 @@ async fn a_refusal_in_the_middle_tells_the_place_and_the_next_run_goes_on() {
         },
     ]);
     let server = Script::start(calls).await;
-    let first = plan(&server.client, PREFIX, false).await.unwrap();
+    let first = plan(&server.client, &names(), false).await.unwrap();
     let stopped = apply(&server.client, &first).await.unwrap_err();
     assert_eq!(stopped.position, 1);
     insta::assert_snapshot!(stopped.error, @"installing component template flowlogs-vpc-settings: Elasticsearch answers 400 illegal_argument_exception: updating component template results in invalid template: unknown setting [index.codecc]");
@@ -288,7 +293,7 @@ async fn a_refusal_in_the_middle_tells_the_place_and_the_next_run_goes_on() {
     calls[0] = get(&parts[0].path(), 200, &held(&parts[0]));
     calls.extend(parts[1..].iter().map(put));
     let server = Script::start(calls).await;
-    let second = plan(&server.client, PREFIX, false).await.unwrap();
+    let second = plan(&server.client, &names(), false).await.unwrap();
     assert_eq!(second.steps[0].action, Action::Leave);
     apply(&server.client, &second).await.unwrap();
     server.finish();
@@ -296,9 +301,9 @@ async fn a_refusal_in_the_middle_tells_the_place_and_the_next_run_goes_on() {
 
 #[tokio::test]
 async fn a_missing_privilege_is_named() {
-    let parts = parts(PREFIX);
+    let parts = parts(&names());
     let server = Script::start(vec![get(&parts[0].path(), 403, &forbidden())]).await;
-    let error = plan(&server.client, PREFIX, false).await.unwrap_err();
+    let error = plan(&server.client, &names(), false).await.unwrap_err();
     insta::assert_snapshot!(error, @"reading ILM policy flowlogs-vpc: not allowed (403): the user or API key needs the cluster privilege `manage_ilm`");
     server.finish();
 
@@ -307,23 +312,23 @@ async fn a_missing_privilege_is_named() {
         get(&parts[1].path(), 403, &forbidden()),
     ])
     .await;
-    let error = plan(&server.client, PREFIX, false).await.unwrap_err();
+    let error = plan(&server.client, &names(), false).await.unwrap_err();
     insta::assert_snapshot!(error, @"reading component template flowlogs-vpc-settings: not allowed (403): the user or API key needs the cluster privilege `manage_index_templates`");
     server.finish();
 }
 
 #[tokio::test]
 async fn a_blocked_cluster_is_not_a_missing_privilege() {
-    let path = parts(PREFIX)[0].path();
+    let path = parts(&names())[0].path();
     let blocked = json!({"error": {"type": "cluster_block_exception", "reason": "blocked by: [FORBIDDEN/6/cluster read-only (api)];"}, "status": 403});
     let server = Script::start(vec![get(&path, 403, &blocked)]).await;
-    let error = plan(&server.client, PREFIX, false).await.unwrap_err();
+    let error = plan(&server.client, &names(), false).await.unwrap_err();
     insta::assert_snapshot!(error, @"reading ILM policy flowlogs-vpc: Elasticsearch answers 403 cluster_block_exception: blocked by: [FORBIDDEN/6/cluster read-only (api)];");
 }
 
 #[tokio::test]
 async fn answers_of_something_else_are_errors() {
-    let path = parts(PREFIX)[0].path();
+    let path = parts(&names())[0].path();
     let mut page = get(&path, 200, &json!(null));
     page.answer = "<html>".to_owned();
     let mut bad_gateway = get(&path, 502, &json!(null));
@@ -340,7 +345,7 @@ async fn answers_of_something_else_are_errors() {
         (bad_gateway, "Elasticsearch answers 502 -: <html> bad gateway"),
     ] {
         let server = Script::start(vec![call]).await;
-        let error = plan(&server.client, PREFIX, false).await.unwrap_err();
+        let error = plan(&server.client, &names(), false).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("reading ILM policy flowlogs-vpc: {wanted}")

@@ -105,14 +105,21 @@ async fn a_line_to_go_on_with_that_cannot_be_read_is_not_taken_for_none() {
     assert_eq!((world.letters(), world.sink.num_documents()), (vec![expected], 0));
 }
 
-fn from_line(line: u64, earlier: Counts) -> Message {
+pub(super) fn from_line(line: u64, counts: Counts) -> Message {
+    let earlier = Earlier {
+        passes: 1,
+        counts,
+        ..Earlier::default()
+    };
+    after(line, earlier)
+}
+
+/// Goes on with the object `good` at this line.
+pub(super) fn after(line: u64, earlier: Earlier) -> Message {
     let continuation = Continuation {
         resume_line: line,
         etag: Some(MemoryStore::ETAG.to_owned()),
-        earlier: Earlier {
-            passes: 1,
-            counts: earlier,
-        },
+        earlier,
     };
     let named = notification::parse(&message("", 1, &["good"]).body)
         .unwrap()

@@ -5,7 +5,7 @@ use flowship::outcome::Reason;
 use super::super::case::{Becomes, Case, Trouble};
 use super::super::play;
 use super::super::stage::Stage;
-use super::{OPERATORS, hurry};
+use super::OPERATORS;
 use crate::security::{ca, create_secret, put_secret, secured_node, user};
 use crate::support::World;
 use crate::support::world::Options;
@@ -38,7 +38,6 @@ const CASES: &[Case] = &[
 
 /// The secret has the name of the world.
 fn know_the_secret(world: &mut World) {
-    hurry(world);
     let secret = world.prefix.clone();
     world.variables.extend([
         ("FLOWSHIP_ELASTICSEARCH_CA_FILE".into(), ca(secured_node())),

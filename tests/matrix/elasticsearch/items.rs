@@ -4,7 +4,7 @@ use flowship::outcome::Reason;
 use serde_json::{Value, json};
 
 use super::super::case::{Becomes, Case, Trouble};
-use super::super::play;
+use super::super::play_in_a_row;
 use super::super::stage::HIT;
 use super::answers::change_items;
 use super::{BULK, OPERATORS, USUAL};
@@ -103,5 +103,5 @@ fn refuse_misplaced<const STATUS: u16>(answer: &mut Message) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_of_requests_are_refused() {
-    play(CASES, None).await;
+    play_in_a_row("es-items", CASES).await;
 }

@@ -15,7 +15,7 @@ use super::{BULK, OPERATORS, USUAL};
 use crate::faults::LimitedNode;
 use crate::support::World;
 use crate::support::proxy::{Fault, Message, Uses, address, ask};
-use crate::support::world::{Options, wait_until};
+use crate::support::world::{Options, installation, wait_until};
 
 const CASES: &[Case] = &[
     Case {
@@ -59,7 +59,9 @@ async fn lose_the_template(stage: &Stage, on: bool) {
         set(stage, "action.auto_create_index", json!(only_others)).await;
         delete(stage, &format!("_index_template/{prefix}-vpc")).await;
     } else {
-        let plan = setup::plan(elasticsearch, prefix, false).await.unwrap();
+        let plan = setup::plan(elasticsearch, &installation(prefix), false)
+            .await
+            .unwrap();
         setup::apply(elasticsearch, &plan).await.unwrap();
     }
 }
@@ -90,10 +92,7 @@ async fn goes_away_and_comes_back(node: &LimitedNode, options: &Options, gives_u
     let name = format!("{}-{gives_up}", CASE.name);
     let mut stage = Stage::set(&name, &CASE, Some(options.clone())).await;
     if !gives_up {
-        stage
-            .world
-            .variables
-            .insert("FLOWSHIP_MAX_RECEIVES".into(), "1000".into());
+        stage.be_patient();
     }
     stage.proxy.add(BULK, Fault::Delay(NEVER), Uses::Times(1));
     stage.put_all(None).await;
