@@ -7,6 +7,7 @@ mod delivery;
 mod deploy;
 mod faults;
 mod geo;
+mod kibana;
 mod known;
 mod ledger;
 mod manual;

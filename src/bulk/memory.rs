@@ -101,6 +101,7 @@ impl State {
         let answer = |status, body: Value| BulkAnswer {
             status,
             retry_after: None,
+            redirected_to: None,
             body: Bytes::from(body.to_string()),
         };
         match &fault {

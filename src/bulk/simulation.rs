@@ -76,6 +76,7 @@ impl BulkSink for Line {
         Ok(BulkAnswer {
             status,
             retry_after: None,
+            redirected_to: None,
             body: Bytes::from(json!({ "items": items }).to_string()),
         })
     }
