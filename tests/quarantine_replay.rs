@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::flowlogs::DAY;
+use crate::support::proxy::{Fault, FaultProxy, Requests, Uses};
 use crate::support::world::{redrive, wait_until};
 use crate::support::{FlowLog, Stack, World};
 
@@ -207,6 +208,48 @@ async fn a_replay_that_is_killed_is_finished_by_the_next_one() {
     assert!(matches!(sent.status.code(), Some(0 | 4)), "{sent:?}");
     assert_eq!(world.num_documents().await, 4 * num_good);
     assert!(world.quarantine().await.iter().all(|file| file.lines.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_written_repeats_its_lines_which_is_harmless() {
+    const PUT: Requests = Requests::naming(&["PUT ", "/bad/"]);
+    let mut world = world_with_a_wrong_mapping("replay-unwritten").await;
+    world.put("object.gz", log(1, 10, 20).gzip()).await;
+    world.drain().await;
+    mend(&world).await;
+    let before = world.quarantine().await;
+    let proxy = FaultProxy::start(&world.variables["AWS_ENDPOINT_URL"]).await;
+    world.variables.insert("AWS_ENDPOINT_URL_S3".into(), proxy.url());
+
+    let denied = Fault::Answer("403 Forbidden", &[], "<Error><Code>AccessDenied</Code></Error>");
+    proxy.add(PUT, denied, Uses::Times(1));
+    let sent = redrive(&world, &["quarantine", "send", "--yes", "--json"]);
+    assert_eq!(sent.status.code(), Some(1), "{sent:?}");
+    assert_eq!(counts(&report(&sent)), [("selected", 20), ("delivered", 20)]);
+    assert!(
+        report(&sent)["stopped"]
+            .as_str()
+            .unwrap()
+            .contains("AccessDenied")
+    );
+    assert_eq!(
+        (world.num_documents().await, world.quarantine().await),
+        (30, before)
+    );
+
+    // This time it is written, but the answer is lost: the client's next attempt finds another file.
+    proxy.add(PUT, Fault::ResetInsteadOfAnswer, Uses::Times(1));
+    let sent = redrive(&world, &["quarantine", "send", "--yes", "--json"]);
+    assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    assert_eq!(counts(&report(&sent)), [("selected", 20), ("duplicate", 20)]);
+    assert_eq!(report(&sent)["files"]["emptied"], 1);
+    assert!(
+        proxy.tallies().iter().all(|tally| tally.hits == 1),
+        "{:?}",
+        proxy.tallies()
+    );
+    assert_eq!(world.num_documents().await, 30);
+    assert_eq!(world.quarantine().await[0].lines, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
