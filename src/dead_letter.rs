@@ -3,10 +3,10 @@
 
 use jiff::Timestamp;
 
-use crate::notification::{self, NotifiedObject};
+use crate::notification::{self, NotifiedObject, RecordFacts};
 use crate::object::ObjectRef;
 use crate::outcome::{Counts, Failure};
-use crate::queue::{Attribute, Attributes, OutgoingMessage, ReceivedMessage};
+use crate::queue::{Attribute, Attributes, MAX_ATTRIBUTES, OutgoingMessage, ReceivedMessage};
 
 /// Longest detail, bytes: enough for one line of explanation, far from the message size limit.
 const MAX_DETAIL_BYTES: usize = 1024;
@@ -159,8 +159,10 @@ pub struct DeadLetter {
     pub progress: Option<String>,
     /// flowship's version.
     pub version: Option<String>,
+    /// ARN of the queue whose redrive policy moved it; `None`: it was sent here.
+    pub moved_from: Option<String>,
     /// The objects that the body names.
-    pub objects: Vec<ObjectRef>,
+    pub objects: Vec<FailedObject>,
     /// Why the body is no notification, in one line.
     pub body_problem: Option<String>,
 }
@@ -173,7 +175,7 @@ impl DeadLetter {
         let (objects, body_problem) = match notification::parse(&message.body) {
             Ok(notification) => {
                 let named = notification.objects.into_iter();
-                (named.map(|named| named.object).collect(), None)
+                (named.map(FailedObject::new).collect(), None)
             }
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
@@ -191,10 +193,11 @@ impl DeadLetter {
             request_id: text(attribute::REQUEST_ID),
             progress: text(attribute::PROGRESS),
             version: text(attribute::VERSION),
+            moved_from: message.system_attributes.get(MOVED_FROM).cloned(),
             objects,
             body_problem,
         };
-        if message.system_attributes.contains_key(MOVED_FROM) {
+        if letter.moved_from.is_some() {
             letter.forget_earlier_failure()
         } else {
             letter
@@ -224,9 +227,55 @@ impl DeadLetter {
         self.reason.as_deref().unwrap_or(UNKNOWN_REASON)
     }
 
+    /// Size of all objects as stored, as far as the S3 event tells; `None`: it tells none.
+    pub fn bytes(&self) -> Option<u64> {
+        let sizes = self.objects.iter().filter_map(|failed| failed.facts.size);
+        sizes.reduce(u64::saturating_add)
+    }
+
     /// When it failed, or else when it was sent.
     pub fn time(&self) -> Timestamp {
         self.failed_at.unwrap_or(self.sent_at)
+    }
+}
+
+/// Counts one redrive more. A message with ten attributes and no `hops` keeps them all and goes without a count
+/// (`false`): when it fails again, flowship writes a dead letter that has one.
+pub fn count_hop(attributes: &mut Attributes) -> bool {
+    let has_room = attributes.contains_key(attribute::HOPS) || attributes.len() < MAX_ATTRIBUTES;
+    if has_room {
+        let hops = attributes.get(attribute::HOPS).and_then(Attribute::to_number);
+        let hops = hops.unwrap_or_default().saturating_add(1);
+        attributes.insert(attribute::HOPS.to_owned(), Attribute::Number(hops));
+    }
+    has_room
+}
+
+/// An object that a dead letter names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedObject {
+    /// Its name.
+    pub object: ObjectRef,
+    /// When it was written, by its S3 event record.
+    pub event_time: Option<Timestamp>,
+    /// What else that record tells of it.
+    pub facts: RecordFacts,
+}
+
+impl FailedObject {
+    fn new(named: NotifiedObject) -> Self {
+        Self {
+            event_time: named.event_time,
+            facts: named.facts(),
+            object: named.object,
+        }
+    }
+
+    /// The object's own time: the stamp in its key, or else when it was written.
+    pub fn time(&self) -> Option<Timestamp> {
+        let stamp = self.object.key_stamp();
+        let stamp = stamp.and_then(|seconds| Timestamp::from_second(seconds.into()).ok());
+        stamp.or(self.event_time)
     }
 }
 
@@ -234,7 +283,6 @@ impl DeadLetter {
 mod tests {
     use super::*;
     use crate::outcome::Reason;
-    use crate::queue::MAX_ATTRIBUTES;
 
     const EVENT: &str = r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"one+1"}}},{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"two"}}}]}"#;
 
@@ -314,7 +362,7 @@ mod tests {
         assert_eq!((letter.attempts, letter.hops), (Some(2), 1));
         assert_eq!(letter.time(), Timestamp::UNIX_EPOCH);
         assert!(letter.progress.unwrap().contains(r#""lines":7"#));
-        assert_eq!(letter.objects[0].key, "one 1");
+        assert_eq!(letter.objects[0].object.key, "one 1");
     }
 
     #[test]

@@ -30,6 +30,25 @@ impl NotifiedObject {
     pub fn to_event(&self) -> String {
         format!(r#"{{"Records":[{}]}}"#, self.record.get())
     }
+
+    /// What the record tells beside the name; empty where its fields have other types.
+    pub fn facts(&self) -> RecordFacts {
+        let facts: Result<Facts, _> = serde_json::from_str(self.record.get());
+        let object = facts.map(|facts| facts.s3.object).unwrap_or_default();
+        RecordFacts {
+            size: object.size,
+            etag: object.etag,
+        }
+    }
+}
+
+/// What an S3 event record tells of an object beside its name, as far as it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordFacts {
+    /// Its length as stored, bytes.
+    pub size: Option<u64>,
+    /// Without the quotes that GetObject puts around it.
+    pub etag: Option<String>,
 }
 
 /// What a message body asks for.
@@ -261,6 +280,25 @@ struct RecordObject {
 }
 
 #[derive(Deserialize)]
+struct Facts {
+    #[serde(default)]
+    s3: FactsS3,
+}
+
+#[derive(Default, Deserialize)]
+struct FactsS3 {
+    #[serde(default)]
+    object: FactsObject,
+}
+
+#[derive(Default, Deserialize)]
+struct FactsObject {
+    size: Option<u64>,
+    #[serde(rename = "eTag")]
+    etag: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct EventBridgeEvent {
     source: Option<String>,
     region: Option<String>,
@@ -330,6 +368,19 @@ mod tests {
         let notification = parse(&format!(r#"{{"Records":[{record}]}}"#)).unwrap();
         assert_eq!(notification.objects[0].record.get(), record);
         assert_eq!(notification.objects[0].object.version_id.as_deref(), Some("v7"));
+    }
+
+    #[test]
+    fn size_and_etag_are_read_from_the_record() {
+        let record = |size: serde_json::Value| {
+            json!({"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+                "s3": {"bucket": {"name": "b"}, "object": {"key": "k", "size": size, "eTag": "0e1"}}}]})
+            .to_string()
+        };
+        let facts = |body: &str| parse(body).unwrap().objects[0].facts();
+        let read = facts(&record(json!(7)));
+        assert_eq!((read.size, read.etag.as_deref()), (Some(7), Some("0e1")));
+        assert_eq!(facts(&record(json!("seven"))), RecordFacts::default());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::civil::{Date, Time};
@@ -58,8 +59,9 @@ impl ObjectRef {
         })
     }
 
-    /// What the file name says of where its records are from; nothing where AWS has not named the file:
-    /// `{account}_vpcflowlogs_{region}_{flow log id}_{stamp}_{hash}.log.gz`.
+    /// What the key says of where its records are from: the file name,
+    /// `{account}_vpcflowlogs_{region}_{flow log id}_{stamp}_{hash}.log.gz`, or else the folders, in AWS's own and in
+    /// Hive's spelling; nothing where AWS has named neither.
     pub fn key_origin(&self) -> KeyOrigin {
         let name = self.key.rsplit('/').next().unwrap_or_default();
         match name.split('_').collect::<Vec<_>>().as_slice() {
@@ -68,7 +70,23 @@ impl ObjectRef {
                 region: Some((*region).to_owned()),
                 flow_log_id: Some((*flow_log_id).to_owned()),
             },
-            _ => KeyOrigin::default(),
+            _ => self.folder_origin(),
+        }
+    }
+
+    fn folder_origin(&self) -> KeyOrigin {
+        let folders: Vec<&str> = self.key.split('/').collect();
+        let hive = |name: &str| folders.iter().find_map(|folder| folder.strip_prefix(name));
+        let plain = folders.windows(4).find_map(|four| match four {
+            ["AWSLogs", account, "vpcflowlogs", region] => Some((*account, *region)),
+            _ => None,
+        });
+        let account = hive("aws-account-id=").or(plain.map(|(account, _)| account));
+        let region = hive("aws-region=").or(plain.map(|(_, region)| region));
+        KeyOrigin {
+            account: account.map(str::to_owned),
+            region: region.map(str::to_owned),
+            flow_log_id: None,
         }
     }
 
@@ -160,6 +178,8 @@ pub struct ObjectInfo {
     pub etag: Option<String>,
     /// The version that is read.
     pub version_id: Option<String>,
+    /// Where it is stored if not in the standard class: what is archived cannot be read at once.
+    pub storage_class: Option<String>,
 }
 
 /// An object that was opened: its bytes are still to come.
@@ -169,6 +189,24 @@ pub struct OpenObject<B> {
     pub info: ObjectInfo,
     /// The stream of its bytes.
     pub body: B,
+}
+
+/// An object as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Its name.
+    pub object: ObjectRef,
+    /// Its length as stored, bytes.
+    pub size: u64,
+}
+
+/// Some objects in the order of their keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectPage {
+    /// At most a thousand.
+    pub objects: Vec<ListedObject>,
+    /// Whether there are more after them.
+    pub has_more: bool,
 }
 
 /// Where objects are read from. Implemented for S3 in [`crate::aws::s3`].
@@ -181,6 +219,25 @@ pub trait ObjectStore: Send + Sync + 'static {
         &self,
         object: &ObjectRef,
     ) -> impl Future<Output = Result<OpenObject<Self::Body>, StoreError>> + Send;
+
+    /// The objects whose keys begin with `prefix` and come after the key `after`, the next ones by key.
+    fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: &str,
+    ) -> impl Future<Output = Result<ObjectPage, StoreError>> + Send;
+
+    /// Asks for what [`Self::open`] would say of an object, and for none of its bytes.
+    fn head(&self, object: &ObjectRef) -> impl Future<Output = Result<ObjectInfo, StoreError>> + Send;
+
+    /// A URL that reads the object without further credentials until it expires. Whether there is such an object is
+    /// not asked.
+    fn presigned_url(
+        &self,
+        object: &ObjectRef,
+        expires_in: Duration,
+    ) -> impl Future<Output = Result<String, StoreError>> + Send;
 }
 
 /// The bytes of one object, piece by piece.
@@ -223,6 +280,36 @@ mod tests {
     fn a_name_without_a_stamp_has_none() {
         for key in ["a.log.gz", "x_20189920T1620Z_y.log.gz", "x_20180620T1620_y", ""] {
             assert_eq!(object(key).key_stamp(), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn account_region_and_flow_log_are_read_from_the_name_or_the_folders() {
+        let name = "123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20180620T1620Z_fe123456.log.gz";
+        let facts = |account: Option<&str>, region: Option<&str>, flow_log: Option<&str>| KeyOrigin {
+            account: account.map(str::to_owned),
+            region: region.map(str::to_owned),
+            flow_log_id: flow_log.map(str::to_owned),
+        };
+        let (account, region) = (Some("123456789012"), Some("us-east-1"));
+        for (key, expected) in [
+            (name.to_owned(), facts(account, region, Some("fl-1234abcd"))),
+            (
+                format!("other/{name}"),
+                facts(account, region, Some("fl-1234abcd")),
+            ),
+            (
+                "p/AWSLogs/123456789012/vpcflowlogs/us-east-1/2018/06/20/renamed.gz".to_owned(),
+                facts(account, region, None),
+            ),
+            (
+                "AWSLogs/aws-account-id=123456789012/aws-service=vpcflowlogs/aws-region=us-east-1/a.gz"
+                    .to_owned(),
+                facts(account, region, None),
+            ),
+            ("logs/a_b.gz".to_owned(), KeyOrigin::default()),
+        ] {
+            assert_eq!(object(&key).key_origin(), expected, "{key}");
         }
     }
 

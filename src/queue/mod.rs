@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) mod arn;
+pub(crate) mod limits;
 #[cfg(test)]
 pub(crate) mod memory;
 
@@ -32,6 +33,17 @@ pub enum Attribute {
 }
 
 impl Attribute {
+    /// The value of data type `Number`, in the spelling that it has.
+    pub fn from_number(text: String) -> Self {
+        match text.parse::<u64>() {
+            Ok(number) if number.to_string() == text => Self::Number(number),
+            _ => Self::Other {
+                data_type: "Number".to_owned(),
+                value: text.into_bytes(),
+            },
+        }
+    }
+
     /// The value as text, for display; `None` for a binary one.
     pub fn to_text(&self) -> Option<String> {
         match self {
@@ -68,16 +80,20 @@ pub struct OutgoingMessage {
 impl OutgoingMessage {
     /// The size that SQS counts against its limits: the body, and each attribute's name, data type and value.
     pub fn num_bytes(&self) -> usize {
-        let attributes = self.attributes.iter().map(|(name, attribute)| {
-            let (data_type, value) = match attribute {
-                Attribute::Text(text) => ("String", text.len()),
-                Attribute::Number(number) => ("Number", number.to_string().len()),
-                Attribute::Other { data_type, value } => (data_type.as_str(), value.len()),
-            };
-            name.len() + data_type.len() + value
-        });
-        self.body.len() + attributes.sum::<usize>()
+        num_bytes(&self.body, &self.attributes)
     }
+}
+
+fn num_bytes(body: &str, attributes: &Attributes) -> usize {
+    let attributes = attributes.iter().map(|(name, attribute)| {
+        let (data_type, value) = match attribute {
+            Attribute::Text(text) => ("String", text.len()),
+            Attribute::Number(number) => ("Number", number.to_string().len()),
+            Attribute::Other { data_type, value } => (data_type.as_str(), value.len()),
+        };
+        name.len() + data_type.len() + value
+    });
+    body.len() + attributes.sum::<usize>()
 }
 
 /// A message that was received and is hidden from others until its visibility timeout ends.
@@ -99,6 +115,13 @@ pub struct ReceivedMessage {
     pub system_attributes: BTreeMap<String, String>,
     /// MD5 of the body, as the queue states it.
     pub md5_of_body: String,
+}
+
+impl ReceivedMessage {
+    /// See [`OutgoingMessage::num_bytes`].
+    pub fn num_bytes(&self) -> usize {
+        num_bytes(&self.body, &self.attributes)
+    }
 }
 
 /// When a received message becomes visible again.
@@ -123,6 +146,8 @@ pub struct QueueStatus {
     pub delayed: u64,
     /// The queue's visibility timeout.
     pub visibility_timeout: Duration,
+    /// Largest message that it takes, if it says so.
+    pub max_message_bytes: Option<usize>,
     /// ARN of the queue that its redrive policy names, and the receive count at which it moves messages there.
     pub redrive_policy: Option<RedrivePolicy>,
 }
@@ -194,6 +219,9 @@ pub trait MessageQueue: Send + Sync + 'static {
 
     /// Asks for the queue's numbers and settings.
     fn status(&self) -> impl Future<Output = Result<QueueStatus, QueueError>> + Send;
+
+    /// URLs of the queues whose redrive policy moves messages here.
+    fn dead_letter_sources(&self) -> impl Future<Output = Result<Vec<String>, QueueError>> + Send;
 }
 
 /// Finds a queue by what events call it. Implemented for SQS in [`crate::aws::sqs`].

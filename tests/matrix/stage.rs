@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::audit::{self, Account, Object};
 use super::case::{Case, Place};
 use crate::support::peek::peek;
+use crate::support::proxy::Requests;
 use crate::support::world::{Options, redrive};
 use crate::support::{FaultProxy, FlowLog, World};
 
@@ -20,6 +21,9 @@ pub(crate) const HIT: &str = "hit.gz";
 pub(crate) const BYSTANDER: &str = "bystander.gz";
 /// The same, with a malformed line.
 pub(crate) const ONE_BAD_LINE: &str = "one-bad-line.gz";
+
+/// The bad line of [`ONE_BAD_LINE`] goes into quarantine.
+pub(crate) const PUT_ASIDE: Requests = Requests::naming(&["PUT ", "-quarantine/bad/"]);
 
 const ELASTICSEARCH_URLS: &str = "FLOWSHIP_ELASTICSEARCH_URLS";
 
@@ -37,7 +41,8 @@ pub(crate) struct Stage {
 pub(crate) struct Proxies(BTreeMap<Place, Arc<FaultProxy>>);
 
 impl Proxies {
-    /// From now on the world's functions go through these.
+    /// From now on the world's functions go through these. They cannot look into TLS: no function is told of one in
+    /// front of `https://`.
     pub(crate) async fn start(world: &mut World) -> Self {
         let mut proxies = BTreeMap::new();
         for (place, variable, server) in [
@@ -45,8 +50,11 @@ impl Proxies {
             (Place::Sqs, "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"),
             (Place::Elasticsearch, ELASTICSEARCH_URLS, ELASTICSEARCH_URLS),
         ] {
-            let proxy = Arc::new(FaultProxy::start(&world.variables[server]).await);
-            world.variables.insert(variable.to_owned(), proxy.url());
+            let server = &world.variables[server];
+            let proxy = Arc::new(FaultProxy::start(server).await);
+            if !server.starts_with("https:") {
+                world.variables.insert(variable.to_owned(), proxy.url());
+            }
             proxies.insert(place, proxy);
         }
         Self(proxies)
@@ -59,12 +67,12 @@ impl Proxies {
 }
 
 impl Stage {
-    /// A stage whose objects are not yet put. `name`: unique in the run.
-    pub(crate) async fn set(name: &str, case: &Case, elasticsearch_url: Option<String>) -> Self {
+    /// A stage whose objects are not yet put. `name`: unique in the run. `options`: its Elasticsearch, if not the shared
+    /// one.
+    pub(crate) async fn set(name: &str, case: &Case, options: Option<Options>) -> Self {
         let options = Options {
-            elasticsearch_url,
             visibility_seconds: 5,
-            ..Options::default()
+            ..options.unwrap_or_default()
         };
         let mut world = World::with(name, options).await;
         world.timeout = Duration::from_secs(20);
@@ -93,6 +101,12 @@ impl Stage {
             proxies,
             objects,
         }
+    }
+
+    /// From now on nothing is given up because a server is slow.
+    pub(crate) fn be_patient(&mut self) {
+        let variables = &mut self.world.variables;
+        variables.insert("FLOWSHIP_MAX_RECEIVES".into(), "100".into());
     }
 
     /// The proxy in front of one of the servers.

@@ -1,6 +1,6 @@
 //! One test's bucket, queues, index prefix and function.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,6 +88,9 @@ impl World {
     }
 
     pub(crate) async fn with(name: &str, options: Options) -> Self {
+        static NAMES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        let is_new = NAMES.lock().unwrap().insert(name.to_owned());
+        assert!(is_new, "two tests call their world `{name}`");
         let stack = Stack::shared();
         let config = stack.aws_config().await;
         let s3 = aws_sdk_s3::Client::from_conf(
@@ -184,6 +187,12 @@ impl World {
             .send()
             .await
             .unwrap();
+    }
+
+    /// Deletes an object; nobody is notified.
+    pub(crate) async fn delete(&self, key: &str) {
+        let delete = self.s3.delete_object().bucket(&self.bucket).key(key);
+        delete.send().await.unwrap();
     }
 
     /// Uploads an object into a second bucket, of which nobody is notified. The answer is its URI.

@@ -3,48 +3,48 @@
 //! A verb turns one pass through the queue (`scan`) into a value, and the value into lines of text or JSON. Each is
 //! generic over [`MessageQueue`].
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::import::Destination;
+use self::queues::{Urls, check_direction, check_redrive_policy, status_of};
 use self::scan::{Interrupt, Stopped};
+use self::show::Shown;
+use super::manual::{CompletionArguments, ManArguments, print_completions, write_man};
 use super::{Output, exit, tell};
 use crate::aws::AwsContext;
+use crate::aws::s3::S3Store;
 use crate::aws::sqs::SqsQueue;
-use crate::config::{self, Environment};
+use crate::config::Environment;
+use crate::object::ObjectStore;
 use crate::queue::{MessageQueue, QueueStatus};
 
+mod copy;
+mod copy_file;
+mod discard;
+mod export;
+mod help;
+mod import;
 mod list;
+mod presence;
+mod quarantine;
+mod queues;
 mod scan;
 mod select;
 mod send;
-pub(super) mod show;
+mod show;
 mod stats;
-
-// Paragraphs are one line each: clap breaks them at the terminal's width.
-const HELP: &str = "\
-Looking (stats, list, and send without --yes) receives every message, hides it for as long as the pass takes, and \
-makes it visible again at the end, also after Ctrl-C or an error. As every receive does, it raises the messages' \
-ApproximateReceiveCount; a dead-letter queue should therefore have no redrive policy of its own. Messages that \
-another program holds are not seen; their number is told as `in flight`.
-
-Exit codes: 0 done, 1 an error or any failed message, 2 wrong command line, 3 stopped before the end (Ctrl-C, or \
-100000 hidden messages), 4 nothing selected.
-
-Data goes to stdout, everything else to stderr. Region, credentials and endpoint come from the AWS SDK's environment \
-variables and profiles.
-
-Examples:
-  redrive stats                     why messages are here, and what to do next
-  redrive send --reason 'bulk.*'    what would be sent back, and where";
+pub(super) mod text;
 
 /// Looks into the dead-letter queue and puts failed S3 events back onto the main queue.
 #[derive(Debug, Parser)]
-#[command(name = "redrive", version, arg_required_else_help = true, after_help = HELP)]
+#[command(name = "redrive", version, arg_required_else_help = true, after_help = help::ALL)]
 pub struct Arguments {
     /// URL of the main queue; replaces FLOWSHIP_QUEUE_URL
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
@@ -55,41 +55,83 @@ pub struct Arguments {
     /// Write JSON: one object, or for `list` one object a line
     #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
+    /// Look although a redrive policy of the dead-letter queue may move messages on
+    #[arg(long, global = true, help_heading = "Global options")]
+    despite_redrive_policy: bool,
     #[command(subcommand)]
-    verb: Verb,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Count dead letters by reason, with their ages and hops, and name the next command
-    #[command(after_help = STATS_EXAMPLES)]
-    Stats,
-    /// Show a line per dead letter, the oldest failure first
-    #[command(after_help = LIST_EXAMPLES)]
-    List(list::Arguments),
-    /// Send dead letters back to the main queue (dry run unless --yes)
-    #[command(after_help = SEND_EXAMPLES)]
-    Send(send::Arguments),
+enum Command {
+    #[command(flatten)]
+    DeadLetters(Verb),
+    /// Look into the single lines that were kept aside, and ship them again
+    Quarantine(quarantine::Arguments),
+    /// Print the completions of a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(CompletionArguments),
+    /// Print the manual page, or write a page per command
+    #[command(after_help = help::MAN)]
+    Man(ManArguments),
 }
 
-const STATS_EXAMPLES: &str = "\
-Examples:
-  redrive stats
-  redrive stats --json | jq '.reasons[] | [.reason, .dead_letters]'";
+/// What is done with the dead-letter queue.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Count dead letters by reason, account and day, and name the next command
+    #[command(after_help = help::STATS)]
+    Stats,
+    /// Show a line per dead letter, the oldest failure first
+    #[command(after_help = help::LIST)]
+    List(list::Arguments),
+    /// Show everything about one dead letter, and what became of its objects
+    #[command(after_help = help::SHOW)]
+    Show(show::Arguments),
+    /// Send dead letters back to the main queue (dry run unless --yes)
+    #[command(after_help = help::SEND)]
+    Send(send::Arguments),
+    /// Copy dead letters into a file, and leave the queue as it is
+    #[command(after_help = help::EXPORT)]
+    Export(export::Arguments),
+    /// Send what `export` wrote back to a queue (dry run unless --yes)
+    #[command(after_help = help::IMPORT)]
+    Import(import::Arguments),
+    /// Delete dead letters after an export (dry run unless --yes)
+    #[command(after_help = help::DISCARD)]
+    Discard(discard::Arguments),
+}
 
-const LIST_EXAMPLES: &str = "\
-Examples:
-  redrive list --reason 'object.*' --limit 20
-  redrive list --id 5fea7756 --verbose";
+impl Verb {
+    /// Whether it sends to the main queue; the others only check, if it is set, that it is another one.
+    fn needs_main(&self) -> bool {
+        match self {
+            Self::Send(_) => true,
+            Self::Import(options) => options.to == Destination::Main,
+            _ => false,
+        }
+    }
 
-const SEND_EXAMPLES: &str = "\
-A message is deleted from the dead-letter queue only after the main queue has confirmed it. Body and attributes stay \
-as they are, and `hops` is counted up; a message that has ten attributes and no `hops` is sent without a count. What \
-fails again while the command runs is left for the next run.
+    fn looks(&self) -> bool {
+        !matches!(self, Self::Import(_))
+    }
 
-Examples:
-  redrive send --reason 'bulk.*'                    what would be sent, and where
-  redrive send --reason 'bulk.*' --limit 1 --yes    one, to see whether it works";
+    /// What clap cannot see in a command line.
+    fn why_wrong(&self) -> Option<&'static str> {
+        match self {
+            Self::Discard(options) if options.selection.filter.is_empty() => {
+                Some("discard needs a selection, such as --reason; '--reason *' is all")
+            }
+            Self::Discard(options) if options.export.as_deref() == Some(Path::new("-")) => {
+                Some("discard exports to a file, not to stdout")
+            }
+            Self::Import(options) if options.any_body && options.to == Destination::Main => {
+                Some("--any-body is for the dead-letter queue: the main queue's function would send it back")
+            }
+            _ => None,
+        }
+    }
+}
 
 /// What every verb is given beside its queues and options.
 #[derive(Debug)]
@@ -110,6 +152,12 @@ impl Session {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::Result<ExitCode> {
+    let verb = match &arguments.command {
+        Command::DeadLetters(verb) => verb,
+        Command::Quarantine(options) => return quarantine::run(options, environment, arguments.json).await,
+        Command::Completions(options) => return print_completions(options, Arguments::command()),
+        Command::Man(options) => return write_man(options, Arguments::command()),
+    };
     environment
         .set("QUEUE_URL", arguments.queue_url.as_deref())
         .set("DLQ_URL", arguments.dlq_url.as_deref());
@@ -118,9 +166,9 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
         interrupt: Interrupt::default(),
         progress: scan::progress_bar(),
     };
-    let verb = Box::pin(run_verb(&arguments, &environment, &session));
+    let run = Box::pin(run_verb(verb, &arguments, &environment, &session));
     let code = tokio::select! {
-        code = verb => code?,
+        code = run => code?,
         () = interrupted_twice(&session) => {
             tell("redrive: given up; messages that were looked at come back when their visibility timeout ends");
             exit::STOPPED
@@ -136,27 +184,38 @@ async fn interrupted_twice(session: &Session) {
     }
     session.interrupt.set();
     session.tell_if_some(Some(
-        "redrive: stopping; making messages visible again (Ctrl-C again to give up)".to_owned(),
+        "redrive: stopping in order (Ctrl-C again to give up)".to_owned(),
     ));
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Session) -> anyhow::Result<u8> {
-    let is_send = matches!(arguments.verb, Verb::Send(_));
-    let urls = Urls::read(environment, is_send)?;
+async fn run_verb(
+    verb: &Verb,
+    arguments: &Arguments,
+    environment: &Environment,
+    session: &Session,
+) -> anyhow::Result<u8> {
+    if let Some(why) = verb.why_wrong() {
+        tell(format_args!("redrive: {why}"));
+        return Ok(exit::USAGE);
+    }
+    let needs_main = verb.needs_main();
+    let urls = Urls::read(environment, needs_main)?;
     let context = AwsContext::load().await;
     let dlq = SqsQueue::new(&context, &urls.dlq);
     let status = status_of(&dlq, "dead-letter queue").await?;
-    session.tell_if_some(warning(&status));
+    if verb.looks() {
+        check_redrive_policy(&status, arguments.despite_redrive_policy)?;
+    }
     let main = urls.main.as_ref().map(|url| SqsQueue::new(&context, url));
     if let Some(main) = &main
-        && (is_send || status.redrive_policy.is_some())
+        && (needs_main || status.redrive_policy.is_some())
     {
         check_direction(&status_of(main, "main queue").await?, &status)?;
     }
-    match &arguments.verb {
+    match verb {
         Verb::Stats => {
             let (stats, stopped) = stats::look(&dlq, &urls.dlq, &status, session).await?;
             print(arguments.json, &stats, || stats.lines(session.now))?;
@@ -165,17 +224,29 @@ async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Se
         Verb::List(options) => {
             let listing = list::look(&dlq, &status, &options.selection, session).await?;
             let lines = if arguments.json {
-                listing.json_lines(options.limit)
+                listing.json_lines(options.selection.limit())
             } else {
                 listing.lines(options, session.now)
             };
             print_lines(lines)?;
             tell(format_args!(
                 "{}; {} in flight",
-                listing.summary(options.limit),
+                listing.summary(options.selection.limit()),
                 status.in_flight
             ));
             Ok(end_of_look(listing.stopped, listing.letters.is_empty()))
+        }
+        Verb::Show(options) => {
+            let found = show::find(&dlq, &status, &options.id, session).await?;
+            show_found(
+                found,
+                options,
+                arguments.json,
+                &status,
+                &S3Store::new(&context),
+                session,
+            )
+            .await
         }
         Verb::Send(options) => {
             let main = main.as_ref().context("send has a main queue")?;
@@ -191,68 +262,75 @@ async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Se
             report.notes().into_iter().for_each(tell);
             Ok(report.exit_code())
         }
-    }
-}
-
-async fn status_of<Q: MessageQueue>(queue: &Q, name: &str) -> anyhow::Result<QueueStatus> {
-    let status = queue.status().await;
-    status.with_context(|| {
-        format!("the {name} does not tell how it stands: check its URL, the region and the permission sqs:GetQueueAttributes")
-    })
-}
-
-/// The queues of a command. Only `send` needs the main queue; the others check, if it is set, that it is another one.
-#[derive(Debug)]
-struct Urls {
-    dlq: String,
-    main: Option<String>,
-}
-
-impl Urls {
-    /// Reads both settings before it complains, so that both problems are told at once.
-    fn read(environment: &Environment, needs_main: bool) -> anyhow::Result<Self> {
-        let dlq = config::read_queue_url(environment, "DLQ_URL");
-        let main = config::read_queue_url(environment, "QUEUE_URL");
-        let problems = [dlq.as_ref().err(), main.as_ref().err().filter(|_| needs_main)];
-        let problems: Vec<String> = problems.into_iter().flatten().map(ToString::to_string).collect();
-        let (Ok(dlq), true) = (dlq, problems.is_empty()) else {
-            bail!(
-                "the queues are not known; set these, or give --dlq-url and --queue-url\n{}",
-                problems.join("\n")
-            );
-        };
-        let main = main.ok();
-        let without_slash = |url: &str| url.trim_end_matches('/').to_owned();
-        if main.as_deref().map(without_slash) == Some(without_slash(&dlq)) {
-            bail!("main queue and dead-letter queue are the same: {dlq}");
+        Verb::Export(options) => {
+            let report = export::export(&dlq, &status, options, session).await?;
+            if report.is_of_stdout() {
+                report.lines().into_iter().for_each(tell);
+            } else {
+                print(arguments.json, &report, || report.lines())?;
+            }
+            Ok(report.exit_code())
         }
-        Ok(Self { dlq, main })
+        Verb::Import(options) => {
+            let queue = main.as_ref().filter(|_| needs_main).unwrap_or(&dlq);
+            let max_bytes = status_of(queue, "queue").await?.max_message_bytes;
+            let report = run_import(queue, queue.url(), options, max_bytes, session).await?;
+            print(arguments.json, &report, || report.lines())?;
+            Ok(report.exit_code())
+        }
+        Verb::Discard(options) => {
+            let report = discard::discard(&dlq, &status, options, session).await?;
+            print(arguments.json, &report, || report.lines())?;
+            Ok(report.exit_code())
+        }
     }
 }
 
-/// One queue may have several URLs, and two URLs are easily swapped: sending would then go round in circles, or
-/// drain the main queue into the dead-letter queue.
-fn check_direction(main: &QueueStatus, dlq: &QueueStatus) -> anyhow::Result<()> {
-    if main.arn == dlq.arn {
-        bail!("main queue and dead-letter queue are the same: {}", dlq.arn);
+async fn run_import<Q: MessageQueue>(
+    queue: &Q,
+    queue_url: &str,
+    options: &import::Arguments,
+    max_bytes: Option<usize>,
+    session: &Session,
+) -> anyhow::Result<import::Report> {
+    let rules = import::Rules::new(options, max_bytes);
+    let file = import::open(&options.file)?;
+    let report = import::check(&file, rules)?.addressed_to(queue_url, !options.yes);
+    if !options.yes || report.is_empty() {
+        return Ok(report);
     }
-    let dlq_moves_to = dlq.redrive_policy.as_ref().map(|policy| &policy.dead_letter_arn);
-    if dlq_moves_to == Some(&main.arn) {
-        bail!(
-            "main queue and dead-letter queue are swapped: by its redrive policy, {} is the dead-letter queue of {}",
-            main.arn,
-            dlq.arn
-        );
-    }
-    Ok(())
+    import::send(queue, &file, rules, report, session).await
 }
 
-fn warning(dlq: &QueueStatus) -> Option<String> {
-    let policy = dlq.redrive_policy.as_ref()?;
-    Some(format!(
-        "warning: the dead-letter queue has a redrive policy of its own: a message that is received more than {} times moves on to {}",
-        policy.max_receive_count, policy.dead_letter_arn
-    ))
+async fn show_found<S: ObjectStore>(
+    found: show::Found,
+    options: &show::Arguments,
+    json: bool,
+    status: &QueueStatus,
+    store: &S,
+    session: &Session,
+) -> anyhow::Result<u8> {
+    let mut messages = found.messages;
+    let Some(message) = messages.pop() else {
+        let seen = text::dead_letters(found.num_seen as u64);
+        let (id, in_flight) = (&options.id, status.in_flight);
+        tell(format_args!(
+            "no id begins with {id}: {seen} seen, about {in_flight} in flight"
+        ));
+        return Ok(end_of_look(found.stopped, true));
+    };
+    if !messages.is_empty() {
+        messages.push(message);
+        let ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
+        bail!("several ids begin with {}: {}", options.id, ids.join(", "));
+    }
+    let shown = Shown::new(message, store, options.presign.then_some(options.expires)).await?;
+    print_lines(if json {
+        vec![shown.json()]
+    } else {
+        shown.lines(session.now)
+    })?;
+    Ok(exit::DONE)
 }
 
 fn end_of_look(stopped: Option<Stopped>, is_empty: bool) -> u8 {
