@@ -21,6 +21,7 @@ mod crowd;
 mod elasticsearch;
 mod kills;
 mod load;
+mod machine;
 mod messages;
 mod objects;
 mod process;

@@ -86,7 +86,8 @@ async fn spoil(world: &mut World, random: &mut fastrand::Rng) -> Proxies {
     proxies
 }
 
-async fn run(seed: u64) {
+/// The answer is what happened.
+async fn run(seed: u64) -> String {
     let begin = Instant::now();
     let mut random = fastrand::Rng::with_seed(seed);
     let options = Options {
@@ -125,7 +126,7 @@ async fn run(seed: u64) {
         account = crowd.audit(&world).await;
     }
     crowd.assert_complete(&account);
-    println!(
+    format!(
         "seed {seed}: {:?}, put in {put:?}; faults: {}; {num_given_up} given up and put back; {} lines indexed, {} in \
          quarantine, {} dead letters",
         begin.elapsed(),
@@ -133,7 +134,7 @@ async fn run(seed: u64) {
         account.indexed,
         account.quarantined,
         account.letters.len(),
-    );
+    )
 }
 
 /// Dead letters of objects that are as they should be.
@@ -152,6 +153,6 @@ async fn three_functions_with_every_twentieth_call_failing_lose_and_repeat_nothi
     let seed = parameter("FLOWSHIP_TEST_SEED", fastrand::u64(..));
     println!("FLOWSHIP_TEST_LOAD_RUNS={num_runs} FLOWSHIP_TEST_SEED={seed}");
     for number in 0..num_runs {
-        run(seed.wrapping_add(number)).await;
+        println!("{}", run(seed.wrapping_add(number)).await);
     }
 }
