@@ -191,6 +191,24 @@ pub struct OpenObject<B> {
     pub body: B,
 }
 
+/// An object as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Its name.
+    pub object: ObjectRef,
+    /// Its length as stored, bytes.
+    pub size: u64,
+}
+
+/// Some objects in the order of their keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectPage {
+    /// At most a thousand.
+    pub objects: Vec<ListedObject>,
+    /// Whether there are more after them.
+    pub has_more: bool,
+}
+
 /// Where objects are read from. Implemented for S3 in [`crate::aws::s3`].
 pub trait ObjectStore: Send + Sync + 'static {
     /// The stream of one object's bytes.
@@ -201,6 +219,14 @@ pub trait ObjectStore: Send + Sync + 'static {
         &self,
         object: &ObjectRef,
     ) -> impl Future<Output = Result<OpenObject<Self::Body>, StoreError>> + Send;
+
+    /// The objects whose keys begin with `prefix` and come after the key `after`, the next ones by key.
+    fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: &str,
+    ) -> impl Future<Output = Result<ObjectPage, StoreError>> + Send;
 
     /// Asks for what [`Self::open`] would say of an object, and for none of its bytes.
     fn head(&self, object: &ObjectRef) -> impl Future<Output = Result<ObjectInfo, StoreError>> + Send;

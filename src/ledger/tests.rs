@@ -169,6 +169,7 @@ fn read(status: u16, body: &str, num_entries: usize) -> Result<(), LedgerError> 
     let answer = BulkAnswer {
         status,
         retry_after: None::<Duration>,
+        redirected_to: None,
         body: body.to_owned().into(),
     };
     read_answer(&answer, num_entries)

@@ -13,6 +13,9 @@ use crate::support::{FlowLog, World};
 /// Documents of one page of a search; all pages together have no limit.
 const PAGE: u64 = 10_000;
 
+/// An account that is no number: a line with it belongs into quarantine, where the mapping of accounts is a number's.
+pub(crate) const REFUSED_ACCOUNT: &str = "unknown";
+
 /// An object that was put into a world's bucket, and the lines that must be accounted for.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
@@ -69,7 +72,8 @@ struct Line<'a> {
     key: &'a str,
     ordinal: u64,
     raw: &'a str,
-    /// What is in Elasticsearch once it is indexed: `_id`, and what tells it from all other lines. `None`: it is malformed.
+    /// What is in Elasticsearch once it is indexed: `_id`, and what tells it from all other lines. `None`: it is
+    /// malformed, or its document is refused.
     document: Option<(String, String)>,
     is_required: bool,
 }
@@ -177,7 +181,8 @@ fn lines<'a>(world: &World, object: &'a Object) -> Vec<Line<'a>> {
     let records = object.log.text().lines().skip(1);
     let line = |(ordinal, raw): (u64, &'a str)| {
         let columns: Vec<&str> = raw.split(' ').collect();
-        let document = (columns.len() == 14).then(|| {
+        let is_taken = columns.len() == 14 && columns[1] != REFUSED_ACCOUNT;
+        let document = is_taken.then(|| {
             let end = columns[11].parse().expect("the time of a record");
             let id = DocumentId::new(hash, end, ordinal, raw.as_bytes(), &mut Vec::new());
             let id = String::from_utf8(id.to_text().to_vec()).unwrap();

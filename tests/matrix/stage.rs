@@ -38,12 +38,13 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A stage whose objects are not yet put. `name`: unique in the run.
-    pub(crate) async fn set(name: &str, case: &Case, elasticsearch_url: Option<String>) -> Self {
+    /// A stage whose objects are not yet put. `name`: unique in the run. `options`: its Elasticsearch, if not the shared
+    /// one. The proxy cannot look into TLS: no function
+    /// is told of one in front of `https://`.
+    pub(crate) async fn set(name: &str, case: &Case, options: Option<Options>) -> Self {
         let options = Options {
-            elasticsearch_url,
             visibility_seconds: 5,
-            ..Options::default()
+            ..options.unwrap_or_default()
         };
         let mut world = World::with(name, options).await;
         world.timeout = Duration::from_secs(20);
@@ -59,8 +60,11 @@ impl Stage {
             (Place::Sqs, "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"),
             (Place::Elasticsearch, ELASTICSEARCH_URLS, ELASTICSEARCH_URLS),
         ] {
-            let proxy = Arc::new(FaultProxy::start(&world.variables[server]).await);
-            world.variables.insert(variable.to_owned(), proxy.url());
+            let server = &world.variables[server];
+            let proxy = Arc::new(FaultProxy::start(server).await);
+            if !server.starts_with("https:") {
+                world.variables.insert(variable.to_owned(), proxy.url());
+            }
             proxies.insert(place, proxy);
         }
         (case.adjust)(&mut world);
@@ -81,6 +85,12 @@ impl Stage {
             proxies,
             objects,
         }
+    }
+
+    /// From now on nothing is given up because a server is slow.
+    pub(crate) fn be_patient(&mut self) {
+        let variables = &mut self.world.variables;
+        variables.insert("FLOWSHIP_MAX_RECEIVES".into(), "100".into());
     }
 
     /// The proxy in front of one of the servers.

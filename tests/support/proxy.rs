@@ -49,6 +49,8 @@ pub(crate) enum Fault {
     ChangeAnswer(fn(&mut Message)),
     /// The request is changed before the server sees it.
     ChangeRequest(fn(&mut Message)),
+    /// The request is changed, and then the answer to it.
+    ChangeBoth(fn(&mut Message), fn(&mut Message)),
 }
 
 /// Which requests a rule is about.
@@ -215,10 +217,10 @@ impl Drop for FaultProxy {
     }
 }
 
-/// Where the server of a plain `http://` URL listens.
+/// Where the server of a URL, with or without its scheme, listens.
 pub(crate) fn address(url: &str) -> SocketAddr {
-    let authority = url.trim_start_matches("http://").trim_end_matches('/');
-    let authority = authority.replace("localhost", "127.0.0.1");
+    let authority = url.split_once("://").map_or(url, |(_scheme, rest)| rest);
+    let authority = authority.trim_end_matches('/').replace("localhost", "127.0.0.1");
     authority.parse().unwrap_or_else(|_| panic!("no address: {url}"))
 }
 
@@ -259,7 +261,7 @@ async fn serve(mut client: TcpStream, server: SocketAddr, rules: Arc<Mutex<Vec<R
             answer.write(&mut client).await?;
             return client.shutdown().await;
         }
-        Some(Fault::ChangeRequest(change)) => change(&mut request),
+        Some(Fault::ChangeRequest(change) | Fault::ChangeBoth(change, _)) => change(&mut request),
         _ => {}
     }
     let answer = ask(server, &request).await?;
@@ -292,7 +294,7 @@ async fn pass_on(mut client: TcpStream, mut answer: Message, fault: Option<Fault
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
         Some(Fault::WrongLength(by)) => claimed = claimed.saturating_add_signed(by),
         Some(Fault::FlipBit(byte)) => answer.body[byte] ^= 1,
-        Some(Fault::ChangeAnswer(change)) => {
+        Some(Fault::ChangeAnswer(change) | Fault::ChangeBoth(_, change)) => {
             change(&mut answer);
             claimed = answer.body.len();
         }

@@ -136,7 +136,7 @@ impl Filter {
 }
 
 /// Whether any of the values fits, or none was asked for.
-fn is_any<T>(wanted: &[T], fits: impl Fn(&T) -> bool) -> bool {
+pub(super) fn is_any<T>(wanted: &[T], fits: impl Fn(&T) -> bool) -> bool {
     wanted.is_empty() || wanted.iter().any(fits)
 }
 
