@@ -17,9 +17,13 @@ use crate::support::world::Options;
 mod audit;
 mod audited;
 mod case;
+mod crowd;
 mod elasticsearch;
+mod kills;
+mod load;
 mod messages;
 mod objects;
+mod process;
 mod s3;
 mod sqs;
 mod stage;
@@ -83,6 +87,16 @@ async fn finish(courses: JoinSet<Option<String>>) {
         stories.len(),
         stories.join("\n\n")
     );
+}
+
+/// A number that whoever runs a long test may set.
+#[allow(clippy::disallowed_methods, reason = "it is no setting of the product")]
+fn parameter(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name);
+    text.map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}: no number: {text}"))
+    })
 }
 
 async fn play_case(case: &'static Case, lasting: Lasting, options: Option<Options>) -> Option<String> {

@@ -59,6 +59,9 @@ impl Account {
     }
 }
 
+/// The reason of a dead letter that the queue's own redrive policy has moved: the message as it was.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 /// A dead letter.
 #[derive(Clone, Debug)]
 pub(crate) struct Letter {
@@ -164,7 +167,7 @@ impl Letter {
         let reason = Reason::all().find(|reason| reason.as_str() == self.reason);
         let disposition = reason.map(|reason| reason.disposition().as_str());
         let told = self.message.attributes.get("disposition").map(String::as_str);
-        if reason.is_none() || told != disposition {
+        if (reason.is_none() && self.reason != UNKNOWN) || told != disposition {
             problems.push(format!("reason or disposition: {:?}", self.message));
         }
         let body: Result<Value, _> = serde_json::from_str(&self.message.body);
@@ -254,7 +257,8 @@ async fn quarantined(world: &World) -> BTreeSet<(String, u64, String)> {
 async fn letters(world: &World, problems: &mut Vec<String>) -> Vec<Letter> {
     let mut letters = Vec::new();
     for message in peek(&world.dead_letters).await {
-        let reason = message.attributes.get("reason").cloned().unwrap_or_default();
+        let reason = message.attributes.get("reason");
+        let reason = reason.map_or_else(|| UNKNOWN.to_owned(), String::clone);
         let named = keys(&message.body);
         if named.len() > 1 {
             problems.push(format!("a dead letter of several objects: {}", message.body));

@@ -33,27 +33,17 @@ pub(crate) struct Stage {
     /// The proxy where the case's trouble is.
     pub(crate) proxy: Arc<FaultProxy>,
     /// That one, and those in front of the other servers.
-    proxies: BTreeMap<Place, Arc<FaultProxy>>,
+    proxies: Proxies,
     pub(crate) objects: Vec<Object>,
 }
 
-impl Stage {
-    /// A stage whose objects are not yet put. `name`: unique in the run. `options`: its Elasticsearch, if not the shared
-    /// one. The proxy cannot look into TLS: no function
-    /// is told of one in front of `https://`.
-    pub(crate) async fn set(name: &str, case: &Case, options: Option<Options>) -> Self {
-        let options = Options {
-            visibility_seconds: 5,
-            ..options.unwrap_or_default()
-        };
-        let mut world = World::with(name, options).await;
-        world.timeout = Duration::from_secs(20);
-        for (variable, value) in [
-            ("FLOWSHIP_MAX_RECEIVES", "2"),
-            ("FLOWSHIP_BACKOFF_MAX_SECONDS", "1"),
-        ] {
-            world.variables.insert(variable.to_owned(), value.to_owned());
-        }
+/// A proxy in front of each server.
+pub(crate) struct Proxies(BTreeMap<Place, Arc<FaultProxy>>);
+
+impl Proxies {
+    /// From now on the world's functions go through these. They cannot look into TLS: no function is told of one in
+    /// front of `https://`.
+    pub(crate) async fn start(world: &mut World) -> Self {
         let mut proxies = BTreeMap::new();
         for (place, variable, server) in [
             (Place::S3, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
@@ -67,6 +57,32 @@ impl Stage {
             }
             proxies.insert(place, proxy);
         }
+        Self(proxies)
+    }
+
+    /// The proxy in front of this server.
+    pub(crate) fn to(&self, place: Place) -> &FaultProxy {
+        &self.0[&place]
+    }
+}
+
+impl Stage {
+    /// A stage whose objects are not yet put. `name`: unique in the run. `options`: its Elasticsearch, if not the shared
+    /// one.
+    pub(crate) async fn set(name: &str, case: &Case, options: Option<Options>) -> Self {
+        let options = Options {
+            visibility_seconds: 5,
+            ..options.unwrap_or_default()
+        };
+        let mut world = World::with(name, options).await;
+        world.timeout = Duration::from_secs(20);
+        for (variable, value) in [
+            ("FLOWSHIP_MAX_RECEIVES", "2"),
+            ("FLOWSHIP_BACKOFF_MAX_SECONDS", "1"),
+        ] {
+            world.variables.insert(variable.to_owned(), value.to_owned());
+        }
+        let proxies = Proxies::start(&mut world).await;
         (case.adjust)(&mut world);
         let objects = vec![
             Object::new(HIT, FlowLog::new().records(1, 0, 150)),
@@ -81,7 +97,7 @@ impl Stage {
         ];
         Self {
             world,
-            proxy: Arc::clone(&proxies[&case.place]),
+            proxy: Arc::clone(&proxies.0[&case.place]),
             proxies,
             objects,
         }
@@ -95,7 +111,7 @@ impl Stage {
 
     /// The proxy in front of one of the servers.
     pub(crate) fn proxy_of(&self, place: Place) -> &FaultProxy {
-        &self.proxies[&place]
+        self.proxies.to(place)
     }
 
     /// Puts all objects; `broken` makes of what [`HIT`] should be what it is.
@@ -150,11 +166,7 @@ impl Stage {
 
     /// Puts all dead letters back with the real `redrive`; returns its report.
     pub(crate) async fn put_back(&self) -> Value {
-        // The function's settings may leave the main queue out.
-        let arguments = ["send", "--yes", "--json", "--queue-url", self.world.queue.url()];
-        let output = tokio::task::block_in_place(|| redrive(&self.world, &arguments));
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        put_back(&self.world)
     }
 
     /// Where each line is.
@@ -180,4 +192,13 @@ impl Stage {
             "{account:#?}"
         );
     }
+}
+
+/// Puts all dead letters of a world back with the real `redrive`; returns its report.
+pub(crate) fn put_back(world: &World) -> Value {
+    // The function's settings may leave the main queue out.
+    let arguments = ["send", "--yes", "--json", "--queue-url", world.queue.url()];
+    let output = tokio::task::block_in_place(|| redrive(world, &arguments));
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -115,6 +115,8 @@ pub(crate) struct Tally {
     pub(crate) requests: u64,
     /// Those of them that it spoiled.
     pub(crate) hits: u64,
+    /// Those of them that are under way now.
+    pub(crate) open: u64,
 }
 
 #[derive(Debug)]
@@ -228,20 +230,39 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A request that is under way, as its rules count it.
+struct Open {
+    rules: Arc<Mutex<Vec<Rule>>>,
+    fitting: Vec<usize>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut rules = lock(&self.rules);
+        for number in &self.fitting {
+            rules[*number].tally.open -= 1;
+        }
+    }
+}
+
 /// The fault for a request, if any; counts.
-fn decide(rules: &Mutex<Vec<Rule>>, request: &Message) -> Option<Fault> {
+fn decide(rules: &Arc<Mutex<Vec<Rule>>>, request: &Message) -> (Option<Fault>, Open) {
     let mut decided = None;
-    for rule in lock(rules).iter_mut() {
+    let mut fitting = Vec::new();
+    for (number, rule) in lock(rules).iter_mut().enumerate() {
         if !rule.requests.fit(request) {
             continue;
         }
         rule.tally.requests += 1;
+        rule.tally.open += 1;
+        fitting.push(number);
         if decided.is_none() && rule.uses.take() {
             rule.tally.hits += 1;
             decided = Some(rule.fault);
         }
     }
-    decided
+    let rules = Arc::clone(rules);
+    (decided, Open { rules, fitting })
 }
 
 async fn serve(mut client: TcpStream, server: SocketAddr, rules: Arc<Mutex<Vec<Rule>>>) -> io::Result<()> {
@@ -250,7 +271,7 @@ async fn serve(mut client: TcpStream, server: SocketAddr, rules: Arc<Mutex<Vec<R
     };
     // Answers are to be read here.
     request.remove_header("accept-encoding");
-    let fault = decide(&rules, &request);
+    let (fault, _open) = decide(&rules, &request);
     match fault {
         Some(Fault::Reset) => return reset(client),
         Some(Fault::Answer(status, headers, body)) => {
