@@ -68,7 +68,7 @@ fn counts(report: &Value) -> Vec<(&str, u64)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mended_mapping_takes_what_it_refused_under_the_ids_of_the_objects() {
-    let mut world = world_with_a_wrong_mapping("replay").await;
+    let mut world = world_with_a_wrong_mapping("mended-mapping").await;
     let long = "x".repeat(70_000);
     let first = log(1, 50, 20).line("2 123 bad", 0).line(&long, 0);
     let second = log(2, 50, 10);

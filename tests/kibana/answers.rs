@@ -1,7 +1,7 @@
 //! Every panel and every rule over the flow logs of `tests/data/kibana`, shipped by the function into a real server:
 //! what they answer is what a person reads out of the logs.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 
 use flowship::assets::kibana::saved_objects;
@@ -58,11 +58,6 @@ fn storm() -> String {
 
 fn data(name: &str) -> String {
     fs::read_to_string(repository("tests/data/kibana").join(name)).unwrap()
-}
-
-/// The answers, by dashboard and panel, and by rule.
-fn expected() -> Value {
-    serde_json::from_str(&data("answers.json")).unwrap()
 }
 
 async fn ship(world: &mut World) {
@@ -141,36 +136,25 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_panel_and_every_rule_answers_what_the_logs_say() {
-    let mut world = World::new("kibana-0").await;
-    world
-        .variables
-        .insert("FLOWSHIP_LEDGER_INDEX".to_owned(), "none".to_owned());
-    ship(&mut world).await;
-    write_ledger(&world).await;
-    assert_eq!(world.num_documents().await, 26 + 2003);
-    let pack = Pack::read();
-    let expected = expected();
-    let mut wrong = Vec::new();
-    let mut answer = |name: String, found: Value, wanted: &Value| {
-        if !same(&found, wanted) {
-            wrong.push(format!("{name}\n  is {found}\n  not {wanted}"));
-        }
-    };
-    let mut panel_names = BTreeSet::new();
+/// What every panel shows, by dashboard and title.
+async fn panel_answers(world: &World, pack: &Pack) -> BTreeMap<String, Value> {
+    let mut answers = BTreeMap::new();
     for panel in pack.panels() {
         let Some(lens) = panel.lens() else { continue };
         let mut chosen = day(&pack.sources.view(lens.view_id()).time);
         if panel.dashboard == "flowship-one-host" {
             chosen = format!("{chosen} and {HOST}");
         }
-        let found = ask(&world, lens.view_id(), &panels::search(lens, &chosen)).await;
+        let found = ask(world, lens.view_id(), &panels::search(lens, &chosen)).await;
         let name = format!("{} / {}", panel.dashboard, panel.title());
-        let wanted = &expected["panels"][&name];
-        answer(name.clone(), panels::table(lens, &found).into(), wanted);
-        panel_names.insert(name);
+        answers.insert(name, panels::table(lens, &found).into());
     }
+    answers
+}
+
+/// How much every saved search finds.
+async fn search_answers(world: &World, pack: &Pack) -> BTreeMap<String, Value> {
+    let mut answers = BTreeMap::new();
     for search in pack.of_type("search") {
         let source = nested(&search["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"]);
         let view_id = text(&search["references"][0]["id"]);
@@ -181,34 +165,65 @@ async fn every_panel_and_every_rule_answers_what_the_logs_say() {
             "query": {"bool": {"filter": queries}}, "fields": search["attributes"]["columns"],
             "sort": [{text(&sort[0]): sort[1]}],
         });
-        let found = ask(&world, view_id, &body).await["hits"]["total"]["value"].clone();
-        let name = text(&search["id"]);
-        answer(name.to_owned(), found, &expected["searches"][name]);
-    }
-    for (name, rule) in &pack.rules {
-        let check = Check::new(&pack, rule);
-        let values = async |now| check.values(&ask(&world, check.view_id(), &check.search(now)).await);
-        let before = values(NOW).await;
-        answer(name.clone(), json!(before), &expected["rules"][name]);
-        let after = values(AFTER_STORM).await;
-        let fired_for: Vec<_> = match check.alerts_on_gone {
-            true => before
-                .keys()
-                .filter(|group| !after.contains_key(*group))
-                .collect(),
-            false => after
-                .iter()
-                .filter(|(_, value)| check.fires(**value))
-                .map(|(group, _)| group)
-                .collect(),
-        };
-        answer(
-            format!("{name} in the storm"),
-            json!(fired_for),
-            &expected["rules in the storm"][name],
+        let found = ask(world, view_id, &body).await;
+        answers.insert(
+            text(&search["id"]).to_owned(),
+            found["hits"]["total"]["value"].clone(),
         );
     }
-    let known: BTreeSet<_> = expected["panels"].as_object().unwrap().keys().cloned().collect();
-    assert_eq!(panel_names, known, "every panel, and no other, has an answer");
+    answers
+}
+
+/// The values that every rule finds at [`NOW`], and for whom it fires after the storm.
+async fn rule_answers(world: &World, pack: &Pack) -> [BTreeMap<String, Value>; 2] {
+    let (mut found, mut fired) = (BTreeMap::new(), BTreeMap::new());
+    for (name, rule) in &pack.rules {
+        let check = Check::new(pack, rule);
+        let values = async |now| check.values(&ask(world, check.view_id(), &check.search(now)).await);
+        let (before, after) = (values(NOW).await, values(AFTER_STORM).await);
+        let groups: Vec<_> = if check.alerts_on_gone {
+            let is_gone = |group: &&String| !after.contains_key(*group);
+            before.keys().filter(is_gone).collect()
+        } else {
+            let fires = after.iter().filter(|(_, value)| check.fires(**value));
+            fires.map(|(group, _)| group).collect()
+        };
+        fired.insert(name.clone(), json!(groups));
+        found.insert(name.clone(), json!(before));
+    }
+    [found, fired]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_panel_and_every_rule_answers_what_the_logs_say() {
+    let mut world = World::new("kibana-0").await;
+    let no_ledger = ("FLOWSHIP_LEDGER_INDEX".to_owned(), "none".to_owned());
+    world.variables.extend([no_ledger]);
+    ship(&mut world).await;
+    write_ledger(&world).await;
+    assert_eq!(world.num_documents().await, 26 + 2003);
+    let pack = Pack::read();
+    let [rules, alerts] = rule_answers(&world, &pack).await;
+    let sections = [
+        ("panels", panel_answers(&world, &pack).await),
+        ("searches", search_answers(&world, &pack).await),
+        ("rules", rules),
+        ("rules in the storm", alerts),
+    ];
+    let expected: BTreeMap<String, BTreeMap<String, Value>> =
+        serde_json::from_str(&data("answers.json")).unwrap();
+    let mut wrong = Vec::new();
+    for (section, found) in &sections {
+        let expected = &expected[*section];
+        assert!(
+            found.keys().eq(expected.keys()),
+            "{section}: each has an answer, and no other"
+        );
+        for (name, found) in found {
+            if !same(found, &expected[name]) {
+                wrong.push(format!("{name}\n  is {found}\n  not {}", expected[name]));
+            }
+        }
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
