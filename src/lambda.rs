@@ -20,7 +20,7 @@ use crate::quarantine::Quarantine;
 use crate::queue::{Attribute, Attributes, MessageQueue, QueueFinder};
 use crate::telemetry::metrics::{Invocation, MetricLog};
 
-/// Shortest time of a function that gets anything done.
+/// Taken where the clock does not tell: as short as a function can be that gets anything done.
 const LEAST_TIME: Duration = Duration::from_secs(5);
 
 /// Longest time of any. Source: Lambda quotas.
@@ -87,11 +87,13 @@ fn deadline(context: &Context, margin: Duration) -> Deadline {
     Deadline::new(Instant::now() + time_left, margin)
 }
 
-/// What an invocation that begins now may use. Outside the limits the clock is wrong; with no time at all every dead letter
-/// would be written and none of them confirmed, again and again.
+/// What an invocation that begins now may use. Where its end is over already, or too far away, the clock is wrong; with
+/// no time at all every dead letter would be written and none of them confirmed, again and again.
 fn time_left(deadline: SystemTime, now: SystemTime) -> Duration {
-    let time_left = deadline.duration_since(now).unwrap_or_default();
-    time_left.clamp(LEAST_TIME, MOST_TIME)
+    match deadline.duration_since(now) {
+        Ok(time_left) => time_left.min(MOST_TIME),
+        Err(_is_over) => LEAST_TIME,
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +109,7 @@ mod tests {
         );
         let minute = Duration::from_secs(60);
         assert_eq!(time_left(now + minute, now), minute);
+        assert_eq!(time_left(now + minute / 60, now), minute / 60, "a short timeout");
         assert_eq!(time_left(now + minute, now + hour), LEAST_TIME);
         assert_eq!(time_left(now + minute, now - hour), MOST_TIME);
     }
