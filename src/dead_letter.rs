@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use crate::notification::{self, NotifiedObject};
+use crate::notification::{self, NotifiedObject, RecordFacts};
 use crate::object::ObjectRef;
 use crate::outcome::{Counts, Failure};
 use crate::queue::{Attribute, Attributes, OutgoingMessage, ReceivedMessage};
@@ -159,8 +159,10 @@ pub struct DeadLetter {
     pub progress: Option<String>,
     /// flowship's version.
     pub version: Option<String>,
+    /// ARN of the queue whose redrive policy moved it; `None`: it was sent here.
+    pub moved_from: Option<String>,
     /// The objects that the body names.
-    pub objects: Vec<ObjectRef>,
+    pub objects: Vec<FailedObject>,
     /// Why the body is no notification, in one line.
     pub body_problem: Option<String>,
 }
@@ -173,7 +175,7 @@ impl DeadLetter {
         let (objects, body_problem) = match notification::parse(&message.body) {
             Ok(notification) => {
                 let named = notification.objects.into_iter();
-                (named.map(|named| named.object).collect(), None)
+                (named.map(FailedObject::new).collect(), None)
             }
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
@@ -191,10 +193,11 @@ impl DeadLetter {
             request_id: text(attribute::REQUEST_ID),
             progress: text(attribute::PROGRESS),
             version: text(attribute::VERSION),
+            moved_from: message.system_attributes.get(MOVED_FROM).cloned(),
             objects,
             body_problem,
         };
-        if message.system_attributes.contains_key(MOVED_FROM) {
+        if letter.moved_from.is_some() {
             letter.forget_earlier_failure()
         } else {
             letter
@@ -227,6 +230,31 @@ impl DeadLetter {
     /// When it failed, or else when it was sent.
     pub fn time(&self) -> Timestamp {
         self.failed_at.unwrap_or(self.sent_at)
+    }
+}
+
+/// An object that a dead letter names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedObject {
+    /// Its name.
+    pub object: ObjectRef,
+    /// What its S3 event record tells of it.
+    pub facts: RecordFacts,
+}
+
+impl FailedObject {
+    fn new(named: NotifiedObject) -> Self {
+        Self {
+            facts: named.facts(),
+            object: named.object,
+        }
+    }
+
+    /// The object's own time: the stamp in its key, or else when it was written.
+    pub fn time(&self) -> Option<Timestamp> {
+        let stamp = self.object.key_stamp();
+        let stamp = stamp.and_then(|seconds| Timestamp::from_second(seconds.into()).ok());
+        stamp.or(self.facts.event_time)
     }
 }
 
@@ -314,7 +342,7 @@ mod tests {
         assert_eq!((letter.attempts, letter.hops), (Some(2), 1));
         assert_eq!(letter.time(), Timestamp::UNIX_EPOCH);
         assert!(letter.progress.unwrap().contains(r#""lines":7"#));
-        assert_eq!(letter.objects[0].key, "one 1");
+        assert_eq!(letter.objects[0].object.key, "one 1");
     }
 
     #[test]

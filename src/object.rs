@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::civil::{Date, Time};
@@ -78,6 +79,44 @@ impl ObjectRef {
         let name = self.key.rsplit('/').next()?;
         name.split(['_', '.']).find_map(parse_stamp)
     }
+
+    /// What the key tells of where its flows were seen: the file name does, or else the folders, in AWS's own and in
+    /// Hive's spelling. Source: "Flow log files" in the Amazon VPC user guide.
+    pub fn key_facts(&self) -> KeyFacts<'_> {
+        let name = self.key.rsplit('/').next().unwrap_or_default();
+        let mut parts = name.split('_');
+        if let (Some(account), Some("vpcflowlogs"), Some(region), Some(flow_log)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        {
+            return KeyFacts {
+                account: Some(account),
+                region: Some(region),
+                flow_log: Some(flow_log),
+            };
+        }
+        let folders: Vec<&str> = self.key.split('/').collect();
+        let hive = |name: &str| folders.iter().find_map(|folder| folder.strip_prefix(name));
+        let plain = folders.windows(4).find_map(|four| match four {
+            ["AWSLogs", account, "vpcflowlogs", region] => Some((*account, *region)),
+            _ => None,
+        });
+        KeyFacts {
+            account: hive("aws-account-id=").or(plain.map(|(account, _)| account)),
+            region: hive("aws-region=").or(plain.map(|(_, region)| region)),
+            flow_log: None,
+        }
+    }
+}
+
+/// What a key tells beside its stamp, as far as it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyFacts<'a> {
+    /// The account that owns the flow log.
+    pub account: Option<&'a str>,
+    /// The region of the flow log.
+    pub region: Option<&'a str>,
+    /// The flow log's id.
+    pub flow_log: Option<&'a str>,
 }
 
 /// Parses `yyyyMMddTHHmmZ`.
@@ -160,6 +199,8 @@ pub struct ObjectInfo {
     pub etag: Option<String>,
     /// The version that is read.
     pub version_id: Option<String>,
+    /// Where it is stored if not in the standard class: what is archived cannot be read at once.
+    pub storage_class: Option<String>,
 }
 
 /// An object that was opened: its bytes are still to come.
@@ -181,6 +222,17 @@ pub trait ObjectStore: Send + Sync + 'static {
         &self,
         object: &ObjectRef,
     ) -> impl Future<Output = Result<OpenObject<Self::Body>, StoreError>> + Send;
+
+    /// Asks for what [`Self::open`] would say of an object, and for none of its bytes.
+    fn head(&self, object: &ObjectRef) -> impl Future<Output = Result<ObjectInfo, StoreError>> + Send;
+
+    /// A URL that reads the object without further credentials until it expires. Whether there is such an object is
+    /// not asked.
+    fn presigned_url(
+        &self,
+        object: &ObjectRef,
+        expires_in: Duration,
+    ) -> impl Future<Output = Result<String, StoreError>> + Send;
 }
 
 /// The bytes of one object, piece by piece.
@@ -223,6 +275,36 @@ mod tests {
     fn a_name_without_a_stamp_has_none() {
         for key in ["a.log.gz", "x_20189920T1620Z_y.log.gz", "x_20180620T1620_y", ""] {
             assert_eq!(object(key).key_stamp(), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn account_region_and_flow_log_are_read_from_the_name_or_the_folders() {
+        let name = "123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20180620T1620Z_fe123456.log.gz";
+        let facts = |account, region, flow_log| KeyFacts {
+            account,
+            region,
+            flow_log,
+        };
+        let (account, region) = (Some("123456789012"), Some("us-east-1"));
+        for (key, expected) in [
+            (name.to_owned(), facts(account, region, Some("fl-1234abcd"))),
+            (
+                format!("other/{name}"),
+                facts(account, region, Some("fl-1234abcd")),
+            ),
+            (
+                "p/AWSLogs/123456789012/vpcflowlogs/us-east-1/2018/06/20/renamed.gz".to_owned(),
+                facts(account, region, None),
+            ),
+            (
+                "AWSLogs/aws-account-id=123456789012/aws-service=vpcflowlogs/aws-region=us-east-1/a.gz"
+                    .to_owned(),
+                facts(account, region, None),
+            ),
+            ("logs/a_b.gz".to_owned(), KeyFacts::default()),
+        ] {
+            assert_eq!(object(&key).key_facts(), expected, "{key}");
         }
     }
 

@@ -1,7 +1,10 @@
 //! [`ObjectStore`] on S3: streaming GetObject, with the version the notification named; [`Quarantine`]: PutObject.
 
+use std::time::Duration;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
@@ -59,12 +62,54 @@ impl ObjectStore for S3Store {
                 etag: answer.e_tag.clone(),
                 // What a bucket without versions says.
                 version_id: answer.version_id.clone().filter(|version| version != "null"),
+                storage_class: answer.storage_class().map(|class| class.as_str().to_owned()),
             },
             body: S3Body {
                 object: object.clone(),
                 stream: answer.body,
             },
         })
+    }
+
+    async fn head(&self, object: &ObjectRef) -> Result<ObjectInfo, StoreError> {
+        let head = self.client.head_object().bucket(&object.bucket).key(&object.key);
+        let answer = head.set_version_id(object.version_id.clone()).send().await;
+        let answer = answer.map_err(|error| {
+            // The answer to a HEAD has no body, and so no code.
+            let status = error.raw_response().map(|response| response.status().as_u16());
+            let detail = match (error.code(), status) {
+                (None, Some(status)) => format!("HTTP status {status}"),
+                _ => describe(&error),
+            };
+            classify(object, error.code(), status, detail)
+        })?;
+        Ok(ObjectInfo {
+            last_modified: answer
+                .last_modified()
+                .and_then(|time| u32::try_from(time.secs()).ok()),
+            size: answer
+                .content_length()
+                .and_then(|bytes| u64::try_from(bytes).ok()),
+            etag: answer.e_tag.clone(),
+            version_id: answer.version_id.clone().filter(|version| version != "null"),
+            storage_class: answer.storage_class().map(|class| class.as_str().to_owned()),
+        })
+    }
+
+    async fn presigned_url(&self, object: &ObjectRef, expires_in: Duration) -> Result<String, StoreError> {
+        let unavailable = |detail| StoreError::Unavailable {
+            object: object.clone(),
+            detail,
+        };
+        let config =
+            PresigningConfig::expires_in(expires_in).map_err(|error| unavailable(error_chain(&error)))?;
+        let get = self.client.get_object().bucket(&object.bucket).key(&object.key);
+        let request = get
+            .set_version_id(object.version_id.clone())
+            .presigned(config)
+            .await;
+        let request = request.map_err(|error| unavailable(describe(&error)))?;
+        Ok(request.uri().to_owned())
     }
 }
 

@@ -180,8 +180,21 @@ impl MessageQueue for SqsQueue {
             in_flight: number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
             delayed: number(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
             visibility_timeout: Duration::from_secs(number(QueueAttributeName::VisibilityTimeout)),
+            max_message_bytes: attributes
+                .get(&QueueAttributeName::MaximumMessageSize)
+                .and_then(|text| text.parse().ok()),
             redrive_policy: policy.and_then(|json| parse_redrive_policy(json)),
         })
+    }
+
+    async fn dead_letter_sources(&self) -> Result<Vec<String>, QueueError> {
+        let call = self.client.list_dead_letter_source_queues().queue_url(&self.url);
+        let mut pages = call.into_paginator().items().send();
+        let mut urls = Vec::new();
+        while let Some(url) = pages.next().await {
+            urls.push(url.map_err(|error| self.call_error("ListDeadLetterSourceQueues", &error))?);
+        }
+        Ok(urls)
     }
 }
 
@@ -322,13 +335,7 @@ fn from_sqs_value(value: MessageAttributeValue) -> Attribute {
     let text = value.string_value;
     match (data_type.as_str(), text) {
         ("String", Some(text)) => Attribute::Text(text),
-        ("Number", Some(text)) => match text.parse() {
-            Ok(number) => Attribute::Number(number),
-            Err(_not_a_whole_number) => Attribute::Other {
-                data_type,
-                value: text.into_bytes(),
-            },
-        },
+        ("Number", Some(text)) => Attribute::from_number(text),
         (_, Some(text)) => Attribute::Other {
             data_type,
             value: text.into_bytes(),
@@ -406,6 +413,10 @@ mod tests {
             Attribute::Other {
                 data_type: "Number".into(),
                 value: b"1.5".to_vec(),
+            },
+            Attribute::Other {
+                data_type: "Number".into(),
+                value: b"007".to_vec(),
             },
             Attribute::Other {
                 data_type: "String.json".into(),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -91,6 +92,26 @@ impl ObjectStore for MemoryStore {
                 position: 0,
             },
         })
+    }
+
+    async fn head(&self, object: &ObjectRef) -> Result<ObjectInfo, StoreError> {
+        let open = self.open(object).await?;
+        let size = match open.body.content {
+            Content::Whole(bytes) | Content::Cut(bytes, _) | Content::Stalled(bytes, _) => bytes.len(),
+            Content::Panic => panic!("scripted panic"),
+        };
+        Ok(ObjectInfo {
+            size: Some(size as u64),
+            ..open.info
+        })
+    }
+
+    async fn presigned_url(&self, object: &ObjectRef, expires_in: Duration) -> Result<String, StoreError> {
+        let ObjectRef { bucket, key, .. } = object;
+        Ok(format!(
+            "memory://{bucket}/{key}?expires={}",
+            expires_in.as_secs()
+        ))
     }
 }
 

@@ -25,6 +25,7 @@ fn info() -> ObjectInfo {
         size: Some(4096),
         etag: Some("\"e1\"".into()),
         version_id: Some("v1".into()),
+        storage_class: None,
     }
 }
 

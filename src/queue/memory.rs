@@ -10,13 +10,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::limits::{self, MAX_MESSAGE_BYTES};
 use super::{
-    Attribute, Attributes, MAX_ATTRIBUTES, MAX_BATCH_ENTRIES, MessageQueue, OutgoingMessage, QueueError,
-    QueueFinder, QueueStatus, ReceivedMessage, RedrivePolicy, VisibilityChange,
+    Attributes, MAX_BATCH_ENTRIES, MessageQueue, OutgoingMessage, QueueError, QueueFinder, QueueStatus,
+    ReceivedMessage, RedrivePolicy, VisibilityChange,
 };
-
-/// Largest message with its attributes, and largest sum of a batch.
-const MAX_BYTES: usize = 1 << 20;
 
 /// Longest visibility timeout.
 const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
@@ -55,6 +53,7 @@ struct State {
     faults: BTreeMap<&'static str, VecDeque<Fault>>,
     calls: BTreeMap<&'static str, usize>,
     redrive_policy: Option<RedrivePolicy>,
+    sources: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -92,7 +91,7 @@ impl MemoryQueue {
     ) -> String {
         let body = body.to_owned();
         let message = OutgoingMessage { body, attributes };
-        check(&message).expect("SQS would take the message");
+        assert_eq!(limits::why_refused(&message, MAX_MESSAGE_BYTES), None);
         let mut state = self.state();
         state.num_sent += 1;
         let number = state.num_sent;
@@ -113,10 +112,11 @@ impl MemoryQueue {
 
     /// What the next call of this name does; several line up.
     pub(crate) fn script(&self, call: &'static str, fault: Fault) {
-        const CALLS: [&str; 6] = [
+        const CALLS: [&str; 7] = [
             "ChangeMessageVisibilityBatch",
             "DeleteMessageBatch",
             "GetQueueAttributes",
+            "ListDeadLetterSourceQueues",
             "ReceiveMessage",
             "SendMessage",
             "SendMessageBatch",
@@ -128,6 +128,11 @@ impl MemoryQueue {
     /// Gives the queue a redrive policy. It is stated, not acted upon.
     pub(crate) fn set_redrive_policy(&self, policy: RedrivePolicy) {
         self.state().redrive_policy = Some(policy);
+    }
+
+    /// Makes it the dead-letter queue of this one.
+    pub(crate) fn add_source(&self, queue_url: &str) {
+        self.state().sources.push(queue_url.to_owned());
     }
 
     /// Every message that is not deleted, visible or not, in the order of sending.
@@ -366,36 +371,13 @@ fn refused(call: &'static str, detail: &str) -> QueueError {
     }
 }
 
-/// What SQS refuses in a message.
-fn check(message: &OutgoingMessage) -> Result<(), String> {
-    if message.body.is_empty() {
-        return Err("MissingParameter: the body is empty".to_owned());
-    }
-    if message.attributes.len() > MAX_ATTRIBUTES {
-        let number = message.attributes.len();
-        return Err(format!("InvalidParameterValue: {number} message attributes"));
-    }
-    for (name, attribute) in &message.attributes {
-        let empty = match attribute {
-            Attribute::Text(text) => text.is_empty(),
-            Attribute::Number(_) => false,
-            Attribute::Other { value, .. } => value.is_empty(),
-        };
-        if empty {
-            return Err(format!("InvalidParameterValue: attribute {name} is empty"));
-        }
-    }
-    if message.num_bytes() > MAX_BYTES {
-        return Err("InvalidParameterValue: longer than 1048576 bytes".to_owned());
-    }
-    Ok(())
-}
-
 impl MessageQueue for MemoryQueue {
     async fn send(&self, message: &OutgoingMessage) -> Result<(), QueueError> {
         const CALL: &str = "SendMessage";
         self.single(CALL, || {
-            check(message).map_err(|detail| self.call_error(CALL, &detail))?;
+            if let Some(why) = limits::why_refused(message, MAX_MESSAGE_BYTES) {
+                return Err(self.call_error(CALL, &why));
+            }
             self.put(&message.body, message.attributes.clone());
             Ok(())
         })
@@ -404,11 +386,13 @@ impl MessageQueue for MemoryQueue {
 
     async fn send_batch(&self, messages: &[OutgoingMessage]) -> Vec<Result<(), QueueError>> {
         const CALL: &str = "SendMessageBatch";
-        if messages.iter().map(OutgoingMessage::num_bytes).sum::<usize>() > MAX_BYTES {
+        if messages.iter().map(OutgoingMessage::num_bytes).sum::<usize>() > MAX_MESSAGE_BYTES {
             return vec![Err(self.call_error(CALL, "BatchRequestTooLong")); messages.len()];
         }
         self.batch(CALL, messages, |message| {
-            check(message).map_err(|detail| refused(CALL, &detail))?;
+            if let Some(why) = limits::why_refused(message, MAX_MESSAGE_BYTES) {
+                return Err(refused(CALL, &why));
+            }
             self.put(&message.body, message.attributes.clone());
             Ok(())
         })
@@ -475,10 +459,16 @@ impl MessageQueue for MemoryQueue {
                 in_flight: state.messages.len() as u64 - visible,
                 delayed: 0,
                 visibility_timeout: Duration::from_secs(30),
+                max_message_bytes: Some(MAX_MESSAGE_BYTES),
                 redrive_policy: state.redrive_policy.clone(),
             })
         })
         .await
+    }
+
+    async fn dead_letter_sources(&self) -> Result<Vec<String>, QueueError> {
+        self.single("ListDeadLetterSourceQueues", || Ok(self.state().sources.clone()))
+            .await
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 pub(crate) mod arn;
 #[cfg(test)]
+pub(crate) mod limits;
+#[cfg(test)]
 pub(crate) mod memory;
 
 /// Most entries of one batch call. Source: SQS quotas.
@@ -32,6 +34,17 @@ pub enum Attribute {
 }
 
 impl Attribute {
+    /// The value of data type `Number`, in the spelling that it has.
+    pub fn from_number(text: String) -> Self {
+        match text.parse::<u64>() {
+            Ok(number) if number.to_string() == text => Self::Number(number),
+            _ => Self::Other {
+                data_type: "Number".to_owned(),
+                value: text.into_bytes(),
+            },
+        }
+    }
+
     /// The value as text, for display; `None` for a binary one.
     pub fn to_text(&self) -> Option<String> {
         match self {
@@ -123,6 +136,8 @@ pub struct QueueStatus {
     pub delayed: u64,
     /// The queue's visibility timeout.
     pub visibility_timeout: Duration,
+    /// Largest message that it takes, if it says so.
+    pub max_message_bytes: Option<usize>,
     /// ARN of the queue that its redrive policy names, and the receive count at which it moves messages there.
     pub redrive_policy: Option<RedrivePolicy>,
 }
@@ -194,6 +209,9 @@ pub trait MessageQueue: Send + Sync + 'static {
 
     /// Asks for the queue's numbers and settings.
     fn status(&self) -> impl Future<Output = Result<QueueStatus, QueueError>> + Send;
+
+    /// URLs of the queues whose redrive policy moves messages here.
+    fn dead_letter_sources(&self) -> impl Future<Output = Result<Vec<String>, QueueError>> + Send;
 }
 
 /// Finds a queue by what events call it. Implemented for SQS in [`crate::aws::sqs`].

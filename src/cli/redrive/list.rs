@@ -1,7 +1,5 @@
 //! `redrive list`: a line per dead letter, the oldest failure first.
 
-use std::num::NonZeroUsize;
-
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,7 +8,7 @@ use serde_json::value::RawValue;
 use super::Session;
 use super::scan::{Scan, Stopped};
 use super::select::Selection;
-use super::show;
+use super::text;
 use crate::dead_letter::DeadLetter;
 use crate::queue::{MessageQueue, QueueError, QueueStatus};
 
@@ -20,14 +18,11 @@ const MAX_COLUMNS: usize = 80;
 /// Options of `list`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Arguments {
-    #[command(flatten)]
-    pub(super) selection: Selection,
-    /// Show at most this many, the oldest failures first
-    #[arg(long, value_name = "N")]
-    pub(super) limit: Option<NonZeroUsize>,
     /// Also show time, detail and progress of each
     #[arg(short, long)]
     pub(super) verbose: bool,
+    #[command(flatten)]
+    pub(super) selection: Selection,
 }
 
 /// What `list` found.
@@ -55,8 +50,8 @@ pub(super) async fn look<Q: MessageQueue>(
     session.tell_if_some(scan.finish().await);
     let mut letters = result?;
     let num_seen = letters.len();
-    let id_chars = show::short_id_chars(letters.iter().map(|letter| letter.id.as_str()));
-    letters.retain(|letter| selection.matches(letter));
+    let id_chars = text::short_id_chars(letters.iter().map(|letter| letter.id.as_str()));
+    letters.retain(|letter| selection.matches(letter, session.now));
     letters.sort_by(|a, b| (a.time(), &a.id).cmp(&(b.time(), &b.id)));
     Ok(Listing {
         letters,
@@ -76,14 +71,13 @@ async fn read_all<Q: MessageQueue>(scan: &mut Scan<'_, Q>) -> Result<Vec<DeadLet
 
 impl Listing {
     /// The dead letters to show.
-    fn shown(&self, limit: Option<NonZeroUsize>) -> &[DeadLetter] {
-        let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
+    fn shown(&self, limit: usize) -> &[DeadLetter] {
         self.letters.get(..limit).unwrap_or(&self.letters)
     }
 
     /// A table for people; nothing at all if nothing was selected.
     pub(super) fn lines(&self, arguments: &Arguments, now: Timestamp) -> Vec<String> {
-        let shown = self.shown(arguments.limit);
+        let shown = self.shown(arguments.selection.limit());
         if shown.is_empty() {
             return Vec::new();
         }
@@ -104,16 +98,16 @@ impl Listing {
     }
 
     /// One JSON object per dead letter.
-    pub(super) fn json_lines(&self, limit: Option<NonZeroUsize>) -> Vec<String> {
+    pub(super) fn json_lines(&self, limit: usize) -> Vec<String> {
         let to_json =
             |letter| serde_json::to_string(&JsonLetter::new(letter)).expect("plain values become JSON");
         self.shown(limit).iter().map(to_json).collect()
     }
 
     /// For stderr: how much of what was seen is shown.
-    pub(super) fn summary(&self, limit: Option<NonZeroUsize>) -> String {
+    pub(super) fn summary(&self, limit: usize) -> String {
         let num_shown = self.shown(limit).len();
-        let seen = show::dead_letters(self.num_seen as u64);
+        let seen = text::dead_letters(self.num_seen as u64);
         if num_shown == self.num_seen {
             return seen;
         }
@@ -152,19 +146,22 @@ impl Table {
     fn letter(&self, letter: &DeadLetter) -> Vec<String> {
         let object = match letter.objects.as_slice() {
             [] => String::new(),
-            [object] => show::printable(&object.to_string()),
-            [first, rest @ ..] => format!("{} and {} more", show::printable(&first.to_string()), rest.len()),
+            [object] => text::printable(&object.object.to_string()),
+            [first, rest @ ..] => {
+                let first = text::printable(&first.object.to_string());
+                format!("{first} and {} more", rest.len())
+            }
         };
         let attempts = letter
             .attempts
             .map_or_else(|| "-".to_owned(), |attempts| attempts.to_string());
         let row = |rest: &str| {
             self.row(
-                &show::short_id(&letter.id, self.id_chars),
-                &show::age(self.now, letter.time()),
+                &text::short_id(&letter.id, self.id_chars),
+                &text::age(self.now, letter.time()),
                 &attempts,
                 &letter.hops.to_string(),
-                &show::printable(letter.reason()),
+                &text::printable(letter.reason()),
                 rest,
             )
         };
@@ -181,10 +178,10 @@ fn details(letter: &DeadLetter) -> Vec<String> {
     let mut lines = vec![format!("    id        {}", letter.id)];
     let mut add = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
-            lines.push(format!("    {name:<8}  {}", show::printable(value)));
+            lines.push(format!("    {name:<8}  {}", text::printable(value)));
         }
     };
-    let time = show::time(letter.time());
+    let time = text::time(letter.time());
     let time_name = if letter.failed_at.is_some() {
         "failed"
     } else {
@@ -196,7 +193,7 @@ fn details(letter: &DeadLetter) -> Vec<String> {
     add("request", letter.request_id.as_deref());
     add("body", letter.body_problem.as_deref());
     for object in letter.objects.iter().skip(1) {
-        add("object", Some(&object.to_string()));
+        add("object", Some(&object.object.to_string()));
     }
     lines
 }
@@ -240,7 +237,11 @@ impl<'a> JsonLetter<'a> {
                 .as_deref()
                 .filter(|progress| !progress.contains('\n'))
                 .and_then(|progress| serde_json::from_str(progress).ok()),
-            objects: letter.objects.iter().map(ToString::to_string).collect(),
+            objects: letter
+                .objects
+                .iter()
+                .map(|failed| failed.object.to_string())
+                .collect(),
             body_problem: letter.body_problem.as_deref(),
         }
     }
@@ -249,21 +250,17 @@ impl<'a> JsonLetter<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::redrive::tests::{letter, now, s3_event, session};
+    use crate::cli::redrive::tests::{letter, now, s3_event, selection, session};
     use crate::queue::Attributes;
     use crate::queue::memory::MemoryQueue;
 
     const LONG_KEY: &str = "AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/20/\
         123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0300Z_fe123456.log.gz";
 
-    fn arguments(reason: Option<&str>, limit: Option<usize>, verbose: bool) -> Arguments {
+    fn arguments(options: &[&str]) -> Arguments {
         Arguments {
-            selection: Selection {
-                reasons: reason.into_iter().map(|glob| glob.parse().unwrap()).collect(),
-                ids: Vec::new(),
-            },
-            limit: limit.and_then(NonZeroUsize::new),
-            verbose,
+            selection: selection(options),
+            verbose: false,
         }
     }
 
@@ -283,14 +280,14 @@ mod tests {
             .key(LONG_KEY)
             .put(&queue);
         queue.put(&s3_event(&["one.gz", "two.gz"]), Attributes::new());
-        queue.put("\u{1b}[2J", Attributes::new());
+        queue.put("\u{202e}[2J", Attributes::new());
         queue
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dead_letter_is_a_line_and_a_long_key_another() {
         let queue = filled();
-        let arguments = arguments(None, None, false);
+        let arguments = arguments(&[]);
         let listing = look_at(&queue, &arguments).await;
         insta::assert_snapshot!(listing.lines(&arguments, now()).join("\n"), @"
         ID        AGE      ATTEMPTS  HOPS  REASON
@@ -302,13 +299,16 @@ mod tests {
         9e3779b9  50m             5     0  object.not_found
           s3://logs/a.gz
         ");
-        assert_eq!(listing.summary(None), "4 dead letters");
+        assert_eq!(listing.summary(usize::MAX), "4 dead letters");
         assert_eq!(queue.num_visible(), 4);
     }
 
     #[tokio::test(start_paused = true)]
     async fn verbose_adds_what_explains_the_failure() {
-        let arguments = arguments(None, None, true);
+        let arguments = Arguments {
+            verbose: true,
+            ..arguments(&[])
+        };
         let listing = look_at(&filled(), &arguments).await;
         insta::assert_snapshot!(listing.lines(&arguments, now()).join("\n"), @r#"
         ID        AGE      ATTEMPTS  HOPS  REASON
@@ -341,15 +341,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn reason_and_limit_select_the_oldest() {
         let queue = filled();
-        let arguments = arguments(Some("*.*"), Some(1), false);
+        let arguments = arguments(&["--reason", "*.*", "--limit", "1"]);
         let listing = look_at(&queue, &arguments).await;
         assert_eq!(listing.lines(&arguments, now()).len(), 3, "header, row and key");
-        assert_eq!(
-            listing.summary(arguments.limit),
-            "1 shown of 2 selected; 4 dead letters in all"
-        );
+        assert_eq!(listing.summary(1), "1 shown of 2 selected; 4 dead letters in all");
         assert!(listing.lines(&arguments, now())[0].ends_with("REASON          OBJECT"));
-        let unknown = self::arguments(Some("unknown"), None, false);
+        let unknown = self::arguments(&["--reason", "unknown"]);
         assert_eq!(look_at(&queue, &unknown).await.letters.len(), 2);
     }
 
@@ -357,18 +354,16 @@ mod tests {
     async fn an_id_selects_its_message() {
         let queue = filled();
         let id = queue.ids().remove(2);
-        let mut arguments = arguments(None, None, false);
         let short: String = id.chars().take(8).collect();
-        arguments.selection.ids.push(short.parse().unwrap());
-        let listing = look_at(&queue, &arguments).await;
+        let listing = look_at(&queue, &arguments(&["--id", &short])).await;
         assert_eq!(listing.letters.len(), 1);
         assert_eq!(listing.letters[0].id, id);
     }
 
     #[tokio::test(start_paused = true)]
     async fn json_has_a_line_for_each_and_keeps_everything() {
-        let listing = look_at(&filled(), &arguments(None, None, false)).await;
-        let lines = listing.json_lines(None);
+        let listing = look_at(&filled(), &arguments(&[])).await;
+        let lines = listing.json_lines(usize::MAX);
         assert_eq!(lines.len(), 4);
         let values: Vec<serde_json::Value> = lines
             .iter()

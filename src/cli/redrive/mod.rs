@@ -5,25 +5,26 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::queues::{Urls, check_direction, status_of, warning};
 use self::scan::{Interrupt, Stopped};
 use super::{Output, exit, tell};
 use crate::aws::AwsContext;
 use crate::aws::sqs::SqsQueue;
-use crate::config::{self, Environment};
-use crate::queue::{MessageQueue, QueueStatus};
+use crate::config::Environment;
 
 mod list;
+mod queues;
 mod scan;
 mod select;
 mod send;
-pub(super) mod show;
 mod stats;
+pub(super) mod text;
 
 // Paragraphs are one line each: clap breaks them at the terminal's width.
 const HELP: &str = "\
@@ -31,6 +32,10 @@ Looking (stats, list, and send without --yes) receives every message, hides it f
 makes it visible again at the end, also after Ctrl-C or an error. As every receive does, it raises the messages' \
 ApproximateReceiveCount; a dead-letter queue should therefore have no redrive policy of its own. Messages that \
 another program holds are not seen; their number is told as `in flight`.
+
+A selection option that is given several times takes any of its values; of different options, all must match. A message \
+that names several objects is selected as a whole if one of them has all that was asked for. WHEN is a time (2026-11-20, \
+2026-11-20T03:00:00Z) or an age (30m, 2h, 3d). What is not selected is not touched.
 
 Exit codes: 0 done, 1 an error or any failed message, 2 wrong command line, 3 stopped before the end (Ctrl-C, or \
 100000 hidden messages), 4 nothing selected.
@@ -85,7 +90,8 @@ Examples:
 const SEND_EXAMPLES: &str = "\
 A message is deleted from the dead-letter queue only after the main queue has confirmed it. Body and attributes stay \
 as they are, and `hops` is counted up; a message that has ten attributes and no `hops` is sent without a count. What \
-fails again while the command runs is left for the next run.
+fails again while the command runs is left for the next run, and what was redriven 3 times is skipped unless --max-hops \
+is larger.
 
 Examples:
   redrive send --reason 'bulk.*'                    what would be sent, and where
@@ -165,14 +171,14 @@ async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Se
         Verb::List(options) => {
             let listing = list::look(&dlq, &status, &options.selection, session).await?;
             let lines = if arguments.json {
-                listing.json_lines(options.limit)
+                listing.json_lines(options.selection.limit())
             } else {
                 listing.lines(options, session.now)
             };
             print_lines(lines)?;
             tell(format_args!(
                 "{}; {} in flight",
-                listing.summary(options.limit),
+                listing.summary(options.selection.limit()),
                 status.in_flight
             ));
             Ok(end_of_look(listing.stopped, listing.letters.is_empty()))
@@ -192,67 +198,6 @@ async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Se
             Ok(report.exit_code())
         }
     }
-}
-
-async fn status_of<Q: MessageQueue>(queue: &Q, name: &str) -> anyhow::Result<QueueStatus> {
-    let status = queue.status().await;
-    status.with_context(|| {
-        format!("the {name} does not tell how it stands: check its URL, the region and the permission sqs:GetQueueAttributes")
-    })
-}
-
-/// The queues of a command. Only `send` needs the main queue; the others check, if it is set, that it is another one.
-#[derive(Debug)]
-struct Urls {
-    dlq: String,
-    main: Option<String>,
-}
-
-impl Urls {
-    /// Reads both settings before it complains, so that both problems are told at once.
-    fn read(environment: &Environment, needs_main: bool) -> anyhow::Result<Self> {
-        let dlq = config::read_queue_url(environment, "DLQ_URL");
-        let main = config::read_queue_url(environment, "QUEUE_URL");
-        let problems = [dlq.as_ref().err(), main.as_ref().err().filter(|_| needs_main)];
-        let problems: Vec<String> = problems.into_iter().flatten().map(ToString::to_string).collect();
-        let (Ok(dlq), true) = (dlq, problems.is_empty()) else {
-            bail!(
-                "the queues are not known; set these, or give --dlq-url and --queue-url\n{}",
-                problems.join("\n")
-            );
-        };
-        let main = main.ok();
-        let without_slash = |url: &str| url.trim_end_matches('/').to_owned();
-        if main.as_deref().map(without_slash) == Some(without_slash(&dlq)) {
-            bail!("main queue and dead-letter queue are the same: {dlq}");
-        }
-        Ok(Self { dlq, main })
-    }
-}
-
-/// One queue may have several URLs, and two URLs are easily swapped: sending would then go round in circles, or
-/// drain the main queue into the dead-letter queue.
-fn check_direction(main: &QueueStatus, dlq: &QueueStatus) -> anyhow::Result<()> {
-    if main.arn == dlq.arn {
-        bail!("main queue and dead-letter queue are the same: {}", dlq.arn);
-    }
-    let dlq_moves_to = dlq.redrive_policy.as_ref().map(|policy| &policy.dead_letter_arn);
-    if dlq_moves_to == Some(&main.arn) {
-        bail!(
-            "main queue and dead-letter queue are swapped: by its redrive policy, {} is the dead-letter queue of {}",
-            main.arn,
-            dlq.arn
-        );
-    }
-    Ok(())
-}
-
-fn warning(dlq: &QueueStatus) -> Option<String> {
-    let policy = dlq.redrive_policy.as_ref()?;
-    Some(format!(
-        "warning: the dead-letter queue has a redrive policy of its own: a message that is received more than {} times moves on to {}",
-        policy.max_receive_count, policy.dead_letter_arn
-    ))
 }
 
 fn end_of_look(stopped: Option<Stopped>, is_empty: bool) -> u8 {

@@ -173,12 +173,21 @@ impl<'a, Q: MessageQueue> Scan<'a, Q> {
     }
 
     /// Makes all messages visible again, and answers with what a person must know if that fails.
-    pub(super) async fn finish(self) -> Option<String> {
-        let at_once = |receipt_handle| VisibilityChange {
+    pub(super) async fn finish(mut self) -> Option<String> {
+        let problem = self.release(|_id| true).await;
+        self.progress.finish_and_clear();
+        problem
+    }
+
+    /// Makes these messages visible again now: nobody else should wait for what is not needed any longer. Answers with
+    /// what a person must know if that fails.
+    pub(super) async fn release(&mut self, is_free: impl Fn(&str) -> bool) -> Option<String> {
+        let free = self.held.extract_if(|id, _handle| is_free(id));
+        let at_once = |(_id, receipt_handle)| VisibilityChange {
             receipt_handle,
             timeout: Duration::ZERO,
         };
-        let changes: Vec<VisibilityChange> = self.held.into_values().map(at_once).collect();
+        let changes: Vec<VisibilityChange> = free.map(at_once).collect();
         let mut num_hidden = 0;
         let mut first_error = None;
         for batch in changes.chunks(MAX_BATCH_ENTRIES) {
@@ -188,7 +197,6 @@ impl<'a, Q: MessageQueue> Scan<'a, Q> {
                 first_error.get_or_insert(error);
             }
         }
-        self.progress.finish_and_clear();
         first_error.map(|error| {
             let seconds = self.visibility.as_secs();
             format!(

@@ -1,10 +1,11 @@
 use clap::{CommandFactory, Parser};
 use serde_json::json;
 
+use super::select::Selection;
 use super::*;
 use crate::dead_letter::DeadLetter;
 use crate::queue::memory::{EPOCH_MS, MemoryQueue};
-use crate::queue::{Attribute, Attributes, RedrivePolicy};
+use crate::queue::{Attribute, Attributes, MessageQueue, RedrivePolicy};
 
 pub(super) fn main_url() -> &'static str {
     "https://sqs.us-east-1.amazonaws.com/000000000000/main"
@@ -24,6 +25,17 @@ pub(super) fn session() -> Session {
     }
 }
 
+/// What these options select.
+pub(super) fn selection(options: &[&str]) -> Selection {
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        selection: Selection,
+    }
+    let words = [&["redrive"], options].concat();
+    Line::try_parse_from(words).unwrap().selection
+}
+
 /// An S3 event with a record per key.
 pub(super) fn s3_event(keys: &[&str]) -> String {
     let record = |key: &&str| {
@@ -31,6 +43,15 @@ pub(super) fn s3_event(keys: &[&str]) -> String {
                "s3": {"bucket": {"name": "logs"}, "object": {"key": key}}})
     };
     json!({ "Records": keys.iter().map(record).collect::<Vec<_>>() }).to_string()
+}
+
+/// The same with the size of each object.
+pub(super) fn sized_event(objects: &[(&str, u64)]) -> String {
+    let record = |(key, size): &(&str, u64)| {
+        json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "eventTime": "2026-11-20T02:00:00.000Z",
+               "s3": {"bucket": {"name": "logs"}, "object": {"key": key, "size": size, "eTag": "0"}}})
+    };
+    json!({ "Records": objects.iter().map(record).collect::<Vec<_>>() }).to_string()
 }
 
 /// A dead letter as the function writes it.
@@ -64,6 +85,16 @@ pub(super) fn letter(reason: &str, disposition: &str) -> Letter {
 impl Letter {
     pub(super) fn key(mut self, key: &str) -> Self {
         self.body = s3_event(&[key]);
+        self
+    }
+
+    pub(super) fn body(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.body);
+        self
+    }
+
+    pub(super) fn without(mut self, name: &str) -> Self {
+        self.attributes.remove(name);
         self
     }
 
@@ -139,6 +170,12 @@ fn help_of_redrive() {
     policy of its own. Messages that another program holds are not seen; their
     number is told as `in flight`.
 
+    A selection option that is given several times takes any of its values; of
+    different options, all must match. A message that names several objects is
+    selected as a whole if one of them has all that was asked for. WHEN is a time
+    (2026-11-20, 2026-11-20T03:00:00Z) or an age (30m, 2h, 3d). What is not selected
+    is not touched.
+
     Exit codes: 0 done, 1 an error or any failed message, 2 wrong command line, 3
     stopped before the end (Ctrl-C, or 100000 hidden messages), 4 nothing selected.
 
@@ -181,13 +218,29 @@ fn help_of_list() {
     Usage: redrive list [OPTIONS]
 
     Options:
-          --reason <GLOB>  Only reasons that match: `*` stands for any text, `?` for
-                           one character; may be repeated
-          --id <ID>        Only this message: its id, or the beginning of it that
-                           `list` shows; may be repeated
-          --limit <N>      Show at most this many, the oldest failures first
-      -v, --verbose        Also show time, detail and progress of each
-      -h, --help           Print help
+      -v, --verbose  Also show time, detail and progress of each
+      -h, --help     Print help
+
+    Selection:
+          --reason <GLOB>       Only reasons that match: `*` is any text, `?` one
+                                character
+          --disposition <WORD>  Only these failures: transient, permanent, or
+                                unknown
+          --account <ID>        Only objects of this account, by their key
+          --region <REGION>     Only objects of this region, by their key
+          --flow-log <ID>       Only objects of this flow log, by their key
+          --key <GLOB>          Only objects whose whole key matches
+          --from <WHEN>         Only objects of this time on, by the stamp in their
+                                key, else by the event's time
+          --to <WHEN>           Only objects of a time before this
+          --older <WHEN>        Only failures before this time or age: 2026-11-20,
+                                2h, 3d
+          --newer <WHEN>        Only failures from this time or age on
+          --id <ID>             Only this message, by its id or the beginning that
+                                `list` shows
+          --max-hops <N>        Only what was redriven less often than N times
+          --limit <N>           At most N: `list` shows the oldest; others take what
+                                comes first
 
     Global options:
           --queue-url <URL>  URL of the main queue; replaces FLOWSHIP_QUEUE_URL
@@ -208,15 +261,29 @@ fn help_of_send() {
     Usage: redrive send [OPTIONS]
 
     Options:
-          --reason <GLOB>  Only reasons that match: `*` stands for any text, `?` for
-                           one character; may be repeated
-          --id <ID>        Only this message: its id, or the beginning of it that
-                           `list` shows; may be repeated
-          --limit <N>      Send at most this many, in the order in which the queue
-                           hands them out
-          --yes            Really send; without it, only say what would be sent
-          --max-hops <N>   Leave alone what was redriven this often [default: 3]
-      -h, --help           Print help
+          --yes   Really send; without it, only say what would be sent
+      -h, --help  Print help
+
+    Selection:
+          --reason <GLOB>       Only reasons that match: `*` is any text, `?` one
+                                character
+          --disposition <WORD>  Only these failures: transient, permanent, or
+                                unknown
+          --account <ID>        Only objects of this account, by their key
+          --region <REGION>     Only objects of this region, by their key
+          --flow-log <ID>       Only objects of this flow log, by their key
+          --key <GLOB>          Only objects whose whole key matches
+          --from <WHEN>         Only objects of this time on, by the stamp in their
+                                key, else by the event's time
+          --to <WHEN>           Only objects of a time before this
+          --older <WHEN>        Only failures before this time or age: 2026-11-20,
+                                2h, 3d
+          --newer <WHEN>        Only failures from this time or age on
+          --id <ID>             Only this message, by its id or the beginning that
+                                `list` shows
+          --max-hops <N>        Only what was redriven less often than N times
+          --limit <N>           At most N: `list` shows the oldest; others take what
+                                comes first
 
     Global options:
           --queue-url <URL>  URL of the main queue; replaces FLOWSHIP_QUEUE_URL
@@ -226,7 +293,8 @@ fn help_of_send() {
     A message is deleted from the dead-letter queue only after the main queue has
     confirmed it. Body and attributes stay as they are, and `hops` is counted up; a
     message that has ten attributes and no `hops` is sent without a count. What
-    fails again while the command runs is left for the next run.
+    fails again while the command runs is left for the next run, and what was
+    redriven 3 times is skipped unless --max-hops is larger.
 
     Examples:
       redrive send --reason 'bulk.*'                    what would be sent, and

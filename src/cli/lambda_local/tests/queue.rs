@@ -221,4 +221,8 @@ impl MessageQueue for TestQueue {
             ..QueueStatus::default()
         })
     }
+
+    async fn dead_letter_sources(&self) -> Result<Vec<String>, QueueError> {
+        panic!("an event source mapping never asks whose dead-letter queue it reads");
+    }
 }

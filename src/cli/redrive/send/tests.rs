@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::cli::redrive::tests::{letter, main_url, now, s3_event, session};
+use crate::cli::exit;
+use crate::cli::redrive::tests::{letter, main_url, now, s3_event, selection, session};
 use crate::queue::Attributes;
 use crate::queue::memory::{Fault, MemoryQueue};
 
@@ -30,9 +31,15 @@ fn filled(num_letters: usize) -> Queues {
 fn arguments(yes: bool) -> Arguments {
     Arguments {
         selection: Selection::default(),
-        limit: None,
         yes,
-        max_hops: 3,
+    }
+}
+
+/// Really sends what these options select.
+fn sending(options: &[&str]) -> Arguments {
+    Arguments {
+        selection: selection(options),
+        yes: true,
     }
 }
 
@@ -218,10 +225,7 @@ async fn a_message_is_not_redriven_for_ever() {
     let sent: Vec<u64> = queues.main.messages().iter().map(hops).collect();
     assert_eq!(sent, [1, 2, 3]);
     assert_eq!((queues.dlq.messages().len(), queues.dlq.num_visible()), (2, 2));
-    let more = Arguments {
-        max_hops: 4,
-        ..arguments(true)
-    };
+    let more = sending(&["--max-hops", "4"]);
     assert_eq!(queues.send(&more).await.sent, 1);
 }
 
@@ -301,23 +305,10 @@ async fn large_messages_go_in_smaller_batches() {
 async fn selection_and_limit_leave_the_rest_in_peace() {
     let queues = filled(12);
     let other = letter("object.not_found", "permanent").put(&queues.dlq);
-    let by_reason = Arguments {
-        selection: Selection {
-            reasons: vec!["bulk.*".parse().unwrap(), "line.*".parse().unwrap()],
-            ids: Vec::new(),
-        },
-        limit: NonZeroUsize::new(3),
-        ..arguments(true)
-    };
+    let by_reason = sending(&["--reason", "bulk.*", "--reason", "line.*", "--limit", "3"]);
     assert_eq!(queues.send(&by_reason).await.sent, 3);
     assert_eq!((queues.dlq.messages().len(), queues.dlq.num_visible()), (10, 10));
-    let by_id = Arguments {
-        selection: Selection {
-            reasons: Vec::new(),
-            ids: vec![other.parse().unwrap()],
-        },
-        ..arguments(true)
-    };
+    let by_id = sending(&["--id", &other]);
     assert_eq!(queues.send(&by_id).await.sent, 1);
     assert_eq!((queues.dlq.messages().len(), queues.dlq.num_visible()), (9, 9));
     let report = queues.send(&by_id).await;

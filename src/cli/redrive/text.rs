@@ -1,6 +1,7 @@
 //! How dead letters look on a terminal: ages, short ids, texts without control characters.
 
 use jiff::Timestamp;
+use serde::Serializer;
 
 use super::select::MIN_ID_CHARS;
 
@@ -22,6 +23,11 @@ pub(super) fn age(now: Timestamp, then: Timestamp) -> String {
 /// A time as it is printed: seconds, UTC.
 pub(super) fn time(time: Timestamp) -> String {
     format!("{time:.0}")
+}
+
+/// The same for JSON.
+pub(super) fn as_time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.0}"))
 }
 
 /// How many characters of these ids tell them apart.
@@ -60,6 +66,28 @@ pub(in crate::cli) fn shell_word(word: &str) -> String {
     format!("'{}'", printable(word).replace('\'', r"'\''"))
 }
 
+/// A number of bytes in at most eight characters: `999 B`, `1.2 MiB`.
+pub(super) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if number < 1024 {
+        return format!("{number} B");
+    }
+    // In tenths of the unit: 1024.0 of one is 1.0 of the next.
+    let mut tenths = u128::from(number) * 10 / 1024;
+    let mut units = UNITS.iter();
+    let mut unit = units.next().expect("there are units");
+    while tenths >= 10_240 {
+        let Some(next) = units.next() else { break };
+        tenths /= 1024;
+        unit = next;
+    }
+    if tenths < 1000 {
+        format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    } else {
+        format!("{} {unit}", tenths / 10)
+    }
+}
+
 /// `1 dead letter`, `2 dead letters`.
 pub(super) fn dead_letters(number: u64) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -83,6 +111,21 @@ mod tests {
                 "0s", "0s", "59s", "1m", "59m", "1h 0m", "3h 12m", "1d 0h", "13d 4h"
             ]
         );
+    }
+
+    #[test]
+    fn sizes_have_eight_characters_at_most() {
+        let sizes: Vec<String> = [0, 1023, 1024, 1536, 102_400, 1_048_575, 1 << 20, 5 << 40]
+            .into_iter()
+            .map(bytes)
+            .collect();
+        assert_eq!(
+            sizes,
+            [
+                "0 B", "1023 B", "1.0 KiB", "1.5 KiB", "100 KiB", "1023 KiB", "1.0 MiB", "5.0 TiB"
+            ]
+        );
+        assert_eq!(bytes(u64::MAX), "16383 PiB");
     }
 
     #[test]
