@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::notification::{self, NotifiedObject, RecordFacts};
 use crate::object::ObjectRef;
 use crate::outcome::{Counts, Failure};
-use crate::queue::{Attribute, Attributes, OutgoingMessage, ReceivedMessage};
+use crate::queue::{Attribute, Attributes, MAX_ATTRIBUTES, OutgoingMessage, ReceivedMessage};
 
 /// Longest detail, bytes: enough for one line of explanation, far from the message size limit.
 const MAX_DETAIL_BYTES: usize = 1024;
@@ -227,10 +227,28 @@ impl DeadLetter {
         self.reason.as_deref().unwrap_or(UNKNOWN_REASON)
     }
 
+    /// Size of all objects as stored, as far as the S3 event tells; `None`: it tells none.
+    pub fn bytes(&self) -> Option<u64> {
+        let sizes = self.objects.iter().filter_map(|failed| failed.facts.size);
+        sizes.reduce(u64::saturating_add)
+    }
+
     /// When it failed, or else when it was sent.
     pub fn time(&self) -> Timestamp {
         self.failed_at.unwrap_or(self.sent_at)
     }
+}
+
+/// Counts one redrive more. A message with ten attributes and no `hops` keeps them all and goes without a count
+/// (`false`): when it fails again, flowship writes a dead letter that has one.
+pub fn count_hop(attributes: &mut Attributes) -> bool {
+    let has_room = attributes.contains_key(attribute::HOPS) || attributes.len() < MAX_ATTRIBUTES;
+    if has_room {
+        let hops = attributes.get(attribute::HOPS).and_then(Attribute::to_number);
+        let hops = hops.unwrap_or_default().saturating_add(1);
+        attributes.insert(attribute::HOPS.to_owned(), Attribute::Number(hops));
+    }
+    has_room
 }
 
 /// An object that a dead letter names.
@@ -262,7 +280,6 @@ impl FailedObject {
 mod tests {
     use super::*;
     use crate::outcome::Reason;
-    use crate::queue::MAX_ATTRIBUTES;
 
     const EVENT: &str = r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"one+1"}}},{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"two"}}}]}"#;
 

@@ -6,6 +6,9 @@ use super::{Attribute, MAX_ATTRIBUTES, OutgoingMessage};
 /// Largest message with its attributes, and largest sum of a batch. A queue may be set to less.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
+/// Largest sum of a batch that every queue takes: those made before 2025 may still stand at this.
+pub(crate) const MAX_BATCH_BYTES: usize = 256 * 1024;
+
 /// Why a queue that takes messages of this size will not take this one.
 pub(crate) fn why_refused(message: &OutgoingMessage, max_bytes: usize) -> Option<String> {
     if message.body.is_empty() {

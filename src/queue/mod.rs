@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) mod arn;
-#[cfg(test)]
 pub(crate) mod limits;
 #[cfg(test)]
 pub(crate) mod memory;
@@ -81,16 +80,20 @@ pub struct OutgoingMessage {
 impl OutgoingMessage {
     /// The size that SQS counts against its limits: the body, and each attribute's name, data type and value.
     pub fn num_bytes(&self) -> usize {
-        let attributes = self.attributes.iter().map(|(name, attribute)| {
-            let (data_type, value) = match attribute {
-                Attribute::Text(text) => ("String", text.len()),
-                Attribute::Number(number) => ("Number", number.to_string().len()),
-                Attribute::Other { data_type, value } => (data_type.as_str(), value.len()),
-            };
-            name.len() + data_type.len() + value
-        });
-        self.body.len() + attributes.sum::<usize>()
+        num_bytes(&self.body, &self.attributes)
     }
+}
+
+fn num_bytes(body: &str, attributes: &Attributes) -> usize {
+    let attributes = attributes.iter().map(|(name, attribute)| {
+        let (data_type, value) = match attribute {
+            Attribute::Text(text) => ("String", text.len()),
+            Attribute::Number(number) => ("Number", number.to_string().len()),
+            Attribute::Other { data_type, value } => (data_type.as_str(), value.len()),
+        };
+        name.len() + data_type.len() + value
+    });
+    body.len() + attributes.sum::<usize>()
 }
 
 /// A message that was received and is hidden from others until its visibility timeout ends.
@@ -112,6 +115,13 @@ pub struct ReceivedMessage {
     pub system_attributes: BTreeMap<String, String>,
     /// MD5 of the body, as the queue states it.
     pub md5_of_body: String,
+}
+
+impl ReceivedMessage {
+    /// See [`OutgoingMessage::num_bytes`].
+    pub fn num_bytes(&self) -> usize {
+        num_bytes(&self.body, &self.attributes)
+    }
 }
 
 /// When a received message becomes visible again.

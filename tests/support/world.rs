@@ -169,6 +169,12 @@ impl World {
             .unwrap();
     }
 
+    /// Deletes an object; nobody is notified.
+    pub(crate) async fn delete(&self, key: &str) {
+        let delete = self.s3.delete_object().bucket(&self.bucket).key(key);
+        delete.send().await.unwrap();
+    }
+
     /// Uploads an object into a second bucket, of which nobody is notified. The answer is its URI.
     pub(crate) async fn put_elsewhere(&self, key: &str, bytes: Vec<u8>) -> String {
         let bucket = format!("{}-elsewhere", self.bucket);

@@ -152,6 +152,8 @@ impl Table {
                 format!("{first} and {} more", rest.len())
             }
         };
+        let size = letter.bytes().map(|bytes| format!("  {}", text::bytes(bytes)));
+        let object = object + &size.unwrap_or_default();
         let attempts = letter
             .attempts
             .map_or_else(|| "-".to_owned(), |attempts| attempts.to_string());
@@ -200,7 +202,7 @@ fn details(letter: &DeadLetter) -> Vec<String> {
 
 /// A dead letter as a program reads it: nothing is cut short or replaced.
 #[derive(Serialize)]
-struct JsonLetter<'a> {
+pub(super) struct JsonLetter<'a> {
     id: &'a str,
     reason: &'a str,
     disposition: Option<&'a str>,
@@ -212,13 +214,16 @@ struct JsonLetter<'a> {
     receive_count: u32,
     request_id: Option<&'a str>,
     version: Option<&'a str>,
+    moved_from: Option<&'a str>,
     progress: Option<&'a RawValue>,
     objects: Vec<String>,
+    /// Of all objects, as far as the S3 event tells.
+    bytes: Option<u64>,
     body_problem: Option<&'a str>,
 }
 
 impl<'a> JsonLetter<'a> {
-    fn new(letter: &'a DeadLetter) -> Self {
+    pub(super) fn new(letter: &'a DeadLetter) -> Self {
         Self {
             id: &letter.id,
             reason: letter.reason(),
@@ -231,6 +236,7 @@ impl<'a> JsonLetter<'a> {
             receive_count: letter.receive_count,
             request_id: letter.request_id.as_deref(),
             version: letter.version.as_deref(),
+            moved_from: letter.moved_from.as_deref(),
             // JSON by contract; anything else would break the line.
             progress: letter
                 .progress
@@ -242,6 +248,7 @@ impl<'a> JsonLetter<'a> {
                 .iter()
                 .map(|failed| failed.object.to_string())
                 .collect(),
+            bytes: letter.bytes(),
             body_problem: letter.body_problem.as_deref(),
         }
     }

@@ -3,53 +3,46 @@
 //! A verb turns one pass through the queue (`scan`) into a value, and the value into lines of text or JSON. Each is
 //! generic over [`MessageQueue`].
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use self::queues::{Urls, check_direction, status_of, warning};
+use self::import::Destination;
+use self::queues::{Urls, check_direction, check_redrive_policy, status_of};
 use self::scan::{Interrupt, Stopped};
+use self::show::Shown;
 use super::{Output, exit, tell};
 use crate::aws::AwsContext;
+use crate::aws::s3::S3Store;
 use crate::aws::sqs::SqsQueue;
 use crate::config::Environment;
+use crate::object::ObjectStore;
+use crate::queue::{MessageQueue, QueueStatus};
 
+mod copy;
+mod copy_file;
+mod discard;
+mod export;
+mod help;
+mod import;
 mod list;
+mod presence;
 mod queues;
 mod scan;
 mod select;
 mod send;
+mod show;
 mod stats;
 pub(super) mod text;
 
-// Paragraphs are one line each: clap breaks them at the terminal's width.
-const HELP: &str = "\
-Looking (stats, list, and send without --yes) receives every message, hides it for as long as the pass takes, and \
-makes it visible again at the end, also after Ctrl-C or an error. As every receive does, it raises the messages' \
-ApproximateReceiveCount; a dead-letter queue should therefore have no redrive policy of its own. Messages that \
-another program holds are not seen; their number is told as `in flight`.
-
-A selection option that is given several times takes any of its values; of different options, all must match. A message \
-that names several objects is selected as a whole if one of them has all that was asked for. WHEN is a time (2026-11-20, \
-2026-11-20T03:00:00Z) or an age (30m, 2h, 3d). What is not selected is not touched.
-
-Exit codes: 0 done, 1 an error or any failed message, 2 wrong command line, 3 stopped before the end (Ctrl-C, or \
-100000 hidden messages), 4 nothing selected.
-
-Data goes to stdout, everything else to stderr. Region, credentials and endpoint come from the AWS SDK's environment \
-variables and profiles.
-
-Examples:
-  redrive stats                     why messages are here, and what to do next
-  redrive send --reason 'bulk.*'    what would be sent back, and where";
-
 /// Looks into the dead-letter queue and puts failed S3 events back onto the main queue.
 #[derive(Debug, Parser)]
-#[command(name = "redrive", version, arg_required_else_help = true, after_help = HELP)]
+#[command(name = "redrive", version, arg_required_else_help = true, after_help = help::ALL)]
 pub struct Arguments {
     /// URL of the main queue; replaces FLOWSHIP_QUEUE_URL
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
@@ -60,42 +53,68 @@ pub struct Arguments {
     /// Write JSON: one object, or for `list` one object a line
     #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
+    /// Look although a redrive policy of the dead-letter queue may move messages on
+    #[arg(long, global = true, help_heading = "Global options")]
+    despite_redrive_policy: bool,
     #[command(subcommand)]
     verb: Verb,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Count dead letters by reason, with their ages and hops, and name the next command
-    #[command(after_help = STATS_EXAMPLES)]
+    /// Count dead letters by reason, account and day, and name the next command
+    #[command(after_help = help::STATS)]
     Stats,
     /// Show a line per dead letter, the oldest failure first
-    #[command(after_help = LIST_EXAMPLES)]
+    #[command(after_help = help::LIST)]
     List(list::Arguments),
+    /// Show everything about one dead letter, and what became of its objects
+    #[command(after_help = help::SHOW)]
+    Show(show::Arguments),
     /// Send dead letters back to the main queue (dry run unless --yes)
-    #[command(after_help = SEND_EXAMPLES)]
+    #[command(after_help = help::SEND)]
     Send(send::Arguments),
+    /// Copy dead letters into a file, and leave the queue as it is
+    #[command(after_help = help::EXPORT)]
+    Export(export::Arguments),
+    /// Send what `export` wrote back to a queue (dry run unless --yes)
+    #[command(after_help = help::IMPORT)]
+    Import(import::Arguments),
+    /// Delete dead letters after an export (dry run unless --yes)
+    #[command(after_help = help::DISCARD)]
+    Discard(discard::Arguments),
 }
 
-const STATS_EXAMPLES: &str = "\
-Examples:
-  redrive stats
-  redrive stats --json | jq '.reasons[] | [.reason, .dead_letters]'";
+impl Verb {
+    /// Whether it sends to the main queue; the others only check, if it is set, that it is another one.
+    fn needs_main(&self) -> bool {
+        match self {
+            Self::Send(_) => true,
+            Self::Import(options) => options.to == Destination::Main,
+            _ => false,
+        }
+    }
 
-const LIST_EXAMPLES: &str = "\
-Examples:
-  redrive list --reason 'object.*' --limit 20
-  redrive list --id 5fea7756 --verbose";
+    fn looks(&self) -> bool {
+        !matches!(self, Self::Import(_))
+    }
 
-const SEND_EXAMPLES: &str = "\
-A message is deleted from the dead-letter queue only after the main queue has confirmed it. Body and attributes stay \
-as they are, and `hops` is counted up; a message that has ten attributes and no `hops` is sent without a count. What \
-fails again while the command runs is left for the next run, and what was redriven 3 times is skipped unless --max-hops \
-is larger.
-
-Examples:
-  redrive send --reason 'bulk.*'                    what would be sent, and where
-  redrive send --reason 'bulk.*' --limit 1 --yes    one, to see whether it works";
+    /// What clap cannot see in a command line.
+    fn why_wrong(&self) -> Option<&'static str> {
+        match self {
+            Self::Discard(options) if options.selection.filter.is_empty() => {
+                Some("discard needs a selection, such as --reason; '--reason *' is all")
+            }
+            Self::Discard(options) if options.export.as_deref() == Some(Path::new("-")) => {
+                Some("discard exports to a file, not to stdout")
+            }
+            Self::Import(options) if options.any_body && options.to == Destination::Main => {
+                Some("--any-body is for the dead-letter queue: the main queue's function would send it back")
+            }
+            _ => None,
+        }
+    }
+}
 
 /// What every verb is given beside its queues and options.
 #[derive(Debug)]
@@ -142,7 +161,7 @@ async fn interrupted_twice(session: &Session) {
     }
     session.interrupt.set();
     session.tell_if_some(Some(
-        "redrive: stopping; making messages visible again (Ctrl-C again to give up)".to_owned(),
+        "redrive: stopping in order (Ctrl-C again to give up)".to_owned(),
     ));
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
@@ -150,15 +169,21 @@ async fn interrupted_twice(session: &Session) {
 }
 
 async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Session) -> anyhow::Result<u8> {
-    let is_send = matches!(arguments.verb, Verb::Send(_));
-    let urls = Urls::read(environment, is_send)?;
+    if let Some(why) = arguments.verb.why_wrong() {
+        tell(format_args!("redrive: {why}"));
+        return Ok(exit::USAGE);
+    }
+    let needs_main = arguments.verb.needs_main();
+    let urls = Urls::read(environment, needs_main)?;
     let context = AwsContext::load().await;
     let dlq = SqsQueue::new(&context, &urls.dlq);
     let status = status_of(&dlq, "dead-letter queue").await?;
-    session.tell_if_some(warning(&status));
+    if arguments.verb.looks() {
+        check_redrive_policy(&status, arguments.despite_redrive_policy)?;
+    }
     let main = urls.main.as_ref().map(|url| SqsQueue::new(&context, url));
     if let Some(main) = &main
-        && (is_send || status.redrive_policy.is_some())
+        && (needs_main || status.redrive_policy.is_some())
     {
         check_direction(&status_of(main, "main queue").await?, &status)?;
     }
@@ -183,6 +208,18 @@ async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Se
             ));
             Ok(end_of_look(listing.stopped, listing.letters.is_empty()))
         }
+        Verb::Show(options) => {
+            let found = show::find(&dlq, &status, &options.id, session).await?;
+            show_found(
+                found,
+                options,
+                arguments.json,
+                &status,
+                &S3Store::new(&context),
+                session,
+            )
+            .await
+        }
         Verb::Send(options) => {
             let main = main.as_ref().context("send has a main queue")?;
             let route = send::Route {
@@ -197,7 +234,75 @@ async fn run_verb(arguments: &Arguments, environment: &Environment, session: &Se
             report.notes().into_iter().for_each(tell);
             Ok(report.exit_code())
         }
+        Verb::Export(options) => {
+            let report = export::export(&dlq, &status, options, session).await?;
+            if report.is_of_stdout() {
+                report.lines().into_iter().for_each(tell);
+            } else {
+                print(arguments.json, &report, || report.lines())?;
+            }
+            Ok(report.exit_code())
+        }
+        Verb::Import(options) => {
+            let queue = main.as_ref().filter(|_| needs_main).unwrap_or(&dlq);
+            let max_bytes = status_of(queue, "queue").await?.max_message_bytes;
+            let report = run_import(queue, queue.url(), options, max_bytes, session).await?;
+            print(arguments.json, &report, || report.lines())?;
+            Ok(report.exit_code())
+        }
+        Verb::Discard(options) => {
+            let report = discard::discard(&dlq, &status, options, session).await?;
+            print(arguments.json, &report, || report.lines())?;
+            Ok(report.exit_code())
+        }
     }
+}
+
+async fn run_import<Q: MessageQueue>(
+    queue: &Q,
+    queue_url: &str,
+    options: &import::Arguments,
+    max_bytes: Option<usize>,
+    session: &Session,
+) -> anyhow::Result<import::Report> {
+    let rules = import::Rules::new(options, max_bytes);
+    let file = import::open(&options.file)?;
+    let report = import::check(&file, rules)?.addressed_to(queue_url, !options.yes);
+    if !options.yes || report.is_empty() {
+        return Ok(report);
+    }
+    import::send(queue, &file, rules, report, session).await
+}
+
+async fn show_found<S: ObjectStore>(
+    found: show::Found,
+    options: &show::Arguments,
+    json: bool,
+    status: &QueueStatus,
+    store: &S,
+    session: &Session,
+) -> anyhow::Result<u8> {
+    let mut messages = found.messages;
+    let Some(message) = messages.pop() else {
+        let seen = text::dead_letters(found.num_seen as u64);
+        let (id, in_flight) = (&options.id, status.in_flight);
+        tell(format_args!(
+            "no id begins with {id}: {seen} seen, about {in_flight} in flight"
+        ));
+        return Ok(end_of_look(found.stopped, true));
+    };
+    if !messages.is_empty() {
+        messages.push(message);
+        let ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
+        bail!("several ids begin with {}: {}", options.id, ids.join(", "));
+    }
+    let shown = Shown::new(message, store, options.presign.then_some(options.expires)).await?;
+    print_lines(if json {
+        vec![shown.json()]
+    } else {
+        shown.lines(session.now)
+    })?;
+    Ok(exit::DONE)
 }
 
 fn end_of_look(stopped: Option<Stopped>, is_empty: bool) -> u8 {

@@ -58,10 +58,16 @@ pub(super) fn check_direction(main: &QueueStatus, dlq: &QueueStatus) -> anyhow::
     Ok(())
 }
 
-pub(super) fn warning(dlq: &QueueStatus) -> Option<String> {
-    let policy = dlq.redrive_policy.as_ref()?;
-    Some(format!(
-        "warning: the dead-letter queue has a redrive policy of its own: a message that is received more than {} times moves on to {}",
-        policy.max_receive_count, policy.dead_letter_arn
-    ))
+/// A look raises the receive count of every message, and a redrive policy moves on what was received too often: the
+/// letters would disappear from under those who look for them.
+pub(super) fn check_redrive_policy(dlq: &QueueStatus, go_on: bool) -> anyhow::Result<()> {
+    match &dlq.redrive_policy {
+        Some(policy) if !go_on => bail!(
+            "the dead-letter queue has a redrive policy of its own: what is received more than {} times moves on to {}, and \
+             to look is to receive; remove the policy, or give --despite-redrive-policy",
+            policy.max_receive_count,
+            policy.dead_letter_arn
+        ),
+        _ => Ok(()),
+    }
 }

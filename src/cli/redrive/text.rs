@@ -1,5 +1,7 @@
 //! How dead letters look on a terminal: ages, short ids, texts without control characters.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serializer;
 
@@ -86,6 +88,33 @@ pub(super) fn bytes(number: u64) -> String {
     } else {
         format!("{} {unit}", tenths / 10)
     }
+}
+
+/// How many of each reason.
+pub(super) fn reason_lines(reasons: &BTreeMap<String, u64>) -> Vec<String> {
+    let line = |(reason, number): (&String, &u64)| format!("{number:>7}  {}", printable(reason));
+    reasons.iter().map(line).collect()
+}
+
+/// A list of messages by name, with what is to be said of each; the first ones only, because `--json` has all.
+pub(super) fn named_lines<'a>(
+    meaning: &str,
+    named: impl ExactSizeIterator<Item = (&'a str, &'a str)>,
+) -> Vec<String> {
+    const MAX_NAMED: usize = 20;
+    let number = named.len();
+    if number == 0 {
+        return Vec::new();
+    }
+    let mut lines = vec![format!("{number} {meaning}:")];
+    for (name, detail) in named.take(MAX_NAMED) {
+        lines.push(format!("  {}", printable(name)));
+        lines.push(format!("    {}", printable(detail)));
+    }
+    if number > MAX_NAMED {
+        lines.push(format!("  and {} more: --json names all", number - MAX_NAMED));
+    }
+    lines
 }
 
 /// `1 dead letter`, `2 dead letters`.

@@ -1,5 +1,6 @@
 //! Which dead letters a command is about.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
@@ -7,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 pub(super) use self::glob::Glob;
-pub(super) use self::when::When;
+pub(super) use self::when::{When, parse_duration};
 use crate::dead_letter::{DeadLetter, FailedObject};
 
 mod glob;
@@ -83,6 +84,11 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// Whether nothing was asked for: everything matches.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// A message with several objects matches as a whole if one of them does.
     pub(super) fn matches(&self, letter: &DeadLetter, now: Timestamp) -> bool {
         let names_a_match = || {
@@ -101,7 +107,7 @@ impl Filter {
         let disposition = letter.disposition.as_deref().unwrap_or("unknown");
         is_any(&self.reasons, |glob| glob.matches(reason) || glob.matches(class))
             && is_any(&self.dispositions, |wanted| wanted == disposition)
-            && is_any(&self.ids, |id| letter.id.starts_with(&id.0))
+            && is_any(&self.ids, |id| id.begins(&letter.id))
             && is_between(letter.time(), self.newer, self.older, now)
     }
 
@@ -142,6 +148,23 @@ fn is_between(time: Timestamp, first: Option<When>, end: Option<When>, now: Time
 /// A message id, or the beginning of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IdPrefix(String);
+
+impl IdPrefix {
+    /// Whether the message is meant.
+    pub(super) fn begins(&self, id: &str) -> bool {
+        id.starts_with(&self.0)
+    }
+
+    pub(super) fn num_chars(&self) -> usize {
+        self.0.chars().count()
+    }
+}
+
+impl fmt::Display for IdPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl FromStr for IdPrefix {
     type Err = String;

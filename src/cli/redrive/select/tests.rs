@@ -280,6 +280,14 @@ fn a_message_is_selected_by_one_object_that_has_all_that_was_asked_for() {
 }
 
 #[test]
+fn only_a_filter_makes_a_selection() {
+    assert!(selection(&[]).filter.is_empty());
+    assert!(selection(&["--limit", "1", "--max-hops", "1"]).filter.is_empty());
+    assert!(!selection(&["--reason", "*"]).filter.is_empty());
+    assert!(!selection(&["--older", "2h"]).filter.is_empty());
+}
+
+#[test]
 fn too_short_an_id_is_refused() {
     insta::assert_snapshot!("0a1b".parse::<IdPrefix>().unwrap_err(), @"give at least 8 characters of the message id, as `redrive list` shows it");
 }

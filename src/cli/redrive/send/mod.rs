@@ -10,16 +10,13 @@ use self::report::{Fate, Halt, Report};
 use super::Session;
 use super::scan::Scan;
 use super::select::Selection;
-use crate::dead_letter::{DeadLetter, attribute};
+use crate::dead_letter::{DeadLetter, count_hop};
+use crate::queue::limits::MAX_BATCH_BYTES;
 use crate::queue::{
-    Attribute, MAX_ATTRIBUTES, MAX_BATCH_ENTRIES, MessageQueue, OutgoingMessage, QueueError, QueueStatus,
-    ReceivedMessage,
+    MAX_BATCH_ENTRIES, MessageQueue, OutgoingMessage, QueueError, QueueStatus, ReceivedMessage,
 };
 
 mod report;
-
-/// Largest sum of a batch, bytes. SQS allows 1 MiB today; queues made before 2025 may still stand at this.
-const MAX_BATCH_BYTES: usize = 256 * 1024;
 
 /// What was redriven this often is left alone: it would go round in circles.
 const DEFAULT_MAX_HOPS: u32 = 3;
@@ -53,16 +50,10 @@ struct Parcel {
 }
 
 impl Parcel {
-    /// Body and attributes as they are, `hops` counted up. A message with ten attributes and no `hops` is sent
-    /// without a count rather than with one of its attributes missing: when it fails again, flowship writes a dead
-    /// letter that has one.
+    /// Body and attributes as they are, `hops` counted up.
     fn new(message: ReceivedMessage, letter: DeadLetter) -> Self {
         let mut attributes = message.attributes;
-        let has_hops = attributes.contains_key(attribute::HOPS) || attributes.len() < MAX_ATTRIBUTES;
-        if has_hops {
-            let hops = Attribute::Number(letter.hops.saturating_add(1));
-            attributes.insert(attribute::HOPS.to_owned(), hops);
-        }
+        let has_hops = count_hop(&mut attributes);
         Self {
             reason: letter.reason().to_owned(),
             id: letter.id,

@@ -10,9 +10,6 @@ use crate::cli::redrive::scan::Stopped;
 use crate::cli::redrive::text;
 use crate::queue::QueueError;
 
-/// The report names this many messages one by one; `--json` names all.
-const MAX_NAMED: usize = 20;
-
 /// What became of the selected dead letters: `selected = sent + skipped + failed` (in a dry run, `would_send` takes
 /// the place of `sent`).
 #[derive(Debug, Serialize)]
@@ -144,9 +141,7 @@ impl Report {
         } else {
             (self.sent, "sent")
         };
-        for (reason, number) in &self.reasons {
-            lines.push(format!("{number:>7}  {}", text::printable(reason)));
-        }
+        lines.extend(text::reason_lines(&self.reasons));
         let Self {
             selected,
             skipped,
@@ -180,19 +175,11 @@ impl Report {
         ];
         let mut lines = Vec::new();
         for (fate, meaning) in meanings {
-            let of_this_fate = || self.exceptions.iter().filter(|exception| exception.fate == fate);
-            let number = of_this_fate().count();
-            if number == 0 {
-                continue;
-            }
-            lines.push(format!("{number} {meaning}:"));
-            for Exception { id, detail, .. } in of_this_fate().take(MAX_NAMED) {
-                lines.push(format!("  {id}"));
-                lines.push(format!("    {}", text::printable(detail)));
-            }
-            if number > MAX_NAMED {
-                lines.push(format!("  and {} more: --json names all", number - MAX_NAMED));
-            }
+            let of_this_fate = self.exceptions.iter().filter(|exception| exception.fate == fate);
+            let named: Vec<(&str, &str)> = of_this_fate
+                .map(|exception| (exception.id.as_str(), exception.detail.as_str()))
+                .collect();
+            lines.extend(text::named_lines(meaning, named.into_iter()));
         }
         lines
     }

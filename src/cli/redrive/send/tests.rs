@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::cli::exit;
 use crate::cli::redrive::tests::{letter, main_url, now, s3_event, selection, session};
-use crate::queue::Attributes;
 use crate::queue::memory::{Fault, MemoryQueue};
+use crate::queue::{Attribute, Attributes};
 
 struct Queues {
     dlq: MemoryQueue,

@@ -29,11 +29,10 @@ pub(super) struct Numbers {
 
 impl Numbers {
     fn of(letter: &DeadLetter) -> Self {
-        let sizes = letter.objects.iter().filter_map(|object| object.facts.size);
         Self {
             dead_letters: 1,
             objects: letter.objects.len() as u64,
-            bytes: sizes.fold(0, u64::saturating_add),
+            bytes: letter.bytes().unwrap_or_default(),
             oldest: letter.time(),
             newest: letter.time(),
         }

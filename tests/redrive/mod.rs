@@ -7,6 +7,17 @@ use serde_json::Value;
 use crate::support::world::{attribute, redrive};
 use crate::support::{FlowLog, World};
 
+mod copies;
+mod looks;
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn one_json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
 fn json_lines(output: &Output) -> Vec<Value> {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     text.lines()

@@ -1,0 +1,76 @@
+//! What `--help` says below the options. Paragraphs are one line each: clap breaks them at the terminal's width.
+
+pub(super) const ALL: &str = "\
+Looking (every verb but import) receives every message, hides it for as long as the pass takes, and makes it visible \
+again at the end, also after Ctrl-C or an error. As every receive does, it raises the messages' \
+ApproximateReceiveCount: a dead-letter queue that has a redrive policy of its own would move them on, and is refused. \
+Messages that another program holds are not seen; their number is told as `in flight`.
+
+A selection option that is given several times takes any of its values; of different options, all must match. A message \
+that names several objects is selected as a whole if one of them has all that was asked for. WHEN is a time (2026-11-20, \
+2026-11-20T03:00:00Z) or an age (30m, 2h, 3d). What is not selected is not touched.
+
+Exit codes: 0 done, 1 an error or any failed message, 2 wrong command line, 3 stopped before the end (Ctrl-C, or \
+100000 hidden messages), 4 nothing selected.
+
+Data goes to stdout, everything else to stderr. Region, credentials and endpoint come from the AWS SDK's environment \
+variables and profiles.
+
+Examples:
+  redrive stats                     why messages are here, and what to do next
+  redrive send --reason 'bulk.*'    what would be sent back, and where";
+
+pub(super) const STATS: &str = "\
+Examples:
+  redrive stats
+  redrive stats --json | jq '.reasons[] | [.reason, .dead_letters]'";
+
+pub(super) const LIST: &str = "\
+Examples:
+  redrive list --reason 'object.*' --limit 20
+  redrive list --account 123456789012 --from 2026-11-20 --verbose";
+
+pub(super) const SHOW: &str = "\
+Whether an object is still there is asked with HEAD (s3:GetObject; s3:ListBucket tells what is gone from what is \
+refused).
+
+Examples:
+  redrive show 5fea7756
+  redrive show 5fea7756 --presign --expires 15m";
+
+pub(super) const SEND: &str = "\
+A message is deleted from the dead-letter queue only after the main queue has confirmed it. Body and attributes stay \
+as they are, and `hops` is counted up; a message that has ten attributes and no `hops` is sent without a count. What \
+fails again while the command runs is left for the next run, and what was redriven 3 times is skipped unless --max-hops \
+is larger.
+
+Examples:
+  redrive send --reason 'bulk.*'                    what would be sent, and where
+  redrive send --reason 'bulk.*' --limit 1 --yes    one, to see whether it works";
+
+pub(super) const EXPORT: &str = "\
+A line of JSON per message, with all that the queue tells of it: body, attributes with their types, the queue's own \
+attributes. The file appears when all of it is on disk. Nothing is deleted.
+
+Examples:
+  redrive export dlq.ndjson
+  redrive export - --reason 'object.*' --newer 2h | jq -r .body";
+
+pub(super) const IMPORT: &str = "\
+All lines are checked before the first is sent: each must be a message that the queue takes, with an S3 event as its \
+body. Messages get new ids and times; what the queue itself had written on them does not come back.
+
+Examples:
+  redrive import dlq.ndjson                      check it, and say what would be sent
+  redrive import dlq.ndjson --to main --yes      have its objects shipped again";
+
+pub(super) const DISCARD: &str = "\
+Needs a selection ('--reason *' is all). A message is deleted only after its copy is on disk in the file; `redrive \
+import` brings it back. What was not deleted is visible in the queue again at the end.
+
+Examples:
+  redrive discard --reason notification.malformed
+  redrive discard --reason object.not_found --older 7d --yes --export gone.ndjson";
+
+#[cfg(test)]
+mod tests;
