@@ -137,7 +137,15 @@ impl Stage {
     /// Puts all dead letters back with the real `redrive`; returns its report.
     pub(crate) async fn put_back(&self) -> Value {
         // The function's settings may leave the main queue out.
-        let arguments = ["send", "--yes", "--json", "--queue-url", self.world.queue.url()];
+        let arguments = [
+            "send",
+            "--yes",
+            "--force",
+            "--no-canary",
+            "--json",
+            "--queue-url",
+            self.world.queue.url(),
+        ];
         let output = tokio::task::block_in_place(|| redrive(&self.world, &arguments));
         assert!(output.status.success(), "{output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
