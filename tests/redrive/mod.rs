@@ -9,6 +9,7 @@ use crate::support::{FlowLog, World};
 
 mod copies;
 mod looks;
+mod send;
 
 fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()

@@ -83,8 +83,9 @@ impl<Q: MessageQueue> Redrive<'_, Q> {
             return Ok(());
         }
         self.num_held_bytes += message.body.len();
-        self.waiting
-            .push_back(Letter::new(message, dead_letter, hidden_until));
+        let letter = Letter::new(message, dead_letter, hidden_until);
+        self.write(Event::selected(&letter, self.scan.receipt_handle(&letter.id)))?;
+        self.waiting.push_back(letter);
         Ok(())
     }
 
@@ -123,14 +124,11 @@ impl<Q: MessageQueue> Redrive<'_, Q> {
         taken >= self.arguments.selection.limit() as u64
     }
 
-    /// Lets go what is not selected, and tells the journal what is.
+    /// Lets go what is not selected.
     pub(super) async fn begin(&mut self) -> Result<(), Halt> {
         let selected: HashSet<&str> = self.waiting.iter().map(|letter| letter.id.as_str()).collect();
         let problem = self.scan.release(|id| !selected.contains(id)).await;
         self.session.tell_if_some(problem);
-        for letter in &self.waiting {
-            self.write(Event::selected(letter, self.scan.receipt_handle(&letter.id)))?;
-        }
         self.count_missing();
         self.watch.prepare(self.waiting.make_contiguous()).await;
         self.session.progress.reset();

@@ -27,6 +27,8 @@ pub(in crate::cli::redrive) struct Ledger {
 pub(super) struct Entry {
     pub(super) ended_at: Timestamp,
     pub(super) complete: bool,
+    /// How often the message of that pass was redriven.
+    pub(super) hops: u64,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +56,7 @@ impl Ledger {
                 let entry = Entry {
                     ended_at: source.ended_at,
                     complete: source.object.complete,
+                    hops: source.object.hops.into(),
                 };
                 // An object without a time of its own may have an entry in each of two months.
                 let known = entries.entry(source.object.uri).or_insert(entry);

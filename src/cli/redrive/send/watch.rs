@@ -52,6 +52,8 @@ pub(super) struct Watch<'a, Q> {
 pub(super) struct Sent {
     pub(super) id: String,
     names: Vec<String>,
+    /// With which count it was sent.
+    hops: u64,
     pub(super) seen: Option<Seen>,
 }
 
@@ -103,7 +105,12 @@ impl<'a, Q: MessageQueue> Watch<'a, Q> {
             let same = self.by_name.entry((name.clone(), hops)).or_default();
             same.push(position);
         }
-        self.sent.push(Sent { id, names, seen });
+        self.sent.push(Sent {
+            id,
+            names,
+            hops,
+            seen,
+        });
     }
 
     pub(super) fn find(&self, id: &str) -> Option<&Sent> {
@@ -195,19 +202,22 @@ impl<'a, Q: MessageQueue> Watch<'a, Q> {
         }
         let entries = entries(self.ledger, names, &mut self.problem).await;
         let is_quiet = self.is_main_quiet().await?;
-        let (ledger, before) = (self.ledger, &self.entry_before);
-        let is_complete = |name: &String| {
+        let (ledger, before, began) = (self.ledger, &self.entry_before, self.began);
+        let is_complete = |name: &String, hops: u64| {
             if ledger.is_none() || !name.starts_with("s3://") {
                 return is_quiet;
             }
             let entry = entries.as_ref().and_then(|entries| entries.get(name));
             entry.is_some_and(|entry| {
-                entry.complete && before.get(name).is_none_or(|before| entry.ended_at > *before)
+                let is_newer = before.get(name).is_none_or(|before| entry.ended_at > *before);
+                // Entries are found only some seconds after they were written: one from just before the run looks new.
+                let is_ours = entry.hops >= hops || entry.ended_at > began;
+                entry.complete && is_newer && is_ours
             })
         };
         let mut delivered = Vec::new();
         for sent in self.sent.iter_mut().filter(|sent| sent.seen.is_none()) {
-            if sent.names.iter().all(is_complete) {
+            if sent.names.iter().all(|name| is_complete(name, sent.hops)) {
                 sent.seen = Some(Seen::Delivered);
                 delivered.push(sent.id.clone());
             }
