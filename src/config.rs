@@ -61,6 +61,13 @@ impl Environment {
         }
         self
     }
+
+    /// Whether there is a value, whatever it is.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.values
+            .get(name)
+            .is_some_and(|value| !value.trim().is_empty())
+    }
 }
 
 /// Every variable of this process, for the child that `flowctl lambda-local` starts.
@@ -193,6 +200,27 @@ impl Installation {
             index_prefix,
             ledger_index,
         }))
+    }
+}
+
+/// How long the function takes over what, as far as its settings say.
+#[derive(Clone, Debug)]
+pub struct FunctionTimes {
+    /// Time kept free before an invocation ends.
+    pub deadline_margin: Duration,
+    /// Longest wait for one bulk answer.
+    pub bulk_timeout: Duration,
+}
+
+impl FunctionTimes {
+    /// Reads `DEADLINE_MARGIN_MS` and `BULK_TIMEOUT_MS`.
+    pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(environment);
+        let times = Self {
+            deadline_margin: reader.deadline_margin(),
+            bulk_timeout: reader.bulk_timeout(),
+        };
+        reader.finish(Some(times))
     }
 }
 
@@ -363,7 +391,7 @@ impl ShipperSettings {
         let ship = reader.ship();
         let queue_url = reader.optional_queue_url("QUEUE_URL");
         let dlq_url = reader.queue_url("DLQ_URL");
-        let deadline_margin = Duration::from_millis(reader.number("DEADLINE_MARGIN_MS", 500..=300_000));
+        let deadline_margin = reader.deadline_margin();
         let max_receives = reader.number("MAX_RECEIVES", 1..=1000);
         let max_receives = u32::try_from(max_receives).unwrap_or(u32::MAX);
         let backoff = BackoffSettings {

@@ -65,7 +65,7 @@ async fn assert_complete(world: &World, num_documents: u64) {
 
 /// Puts all dead letters back with `redrive`; returns its report.
 fn put_back(world: &World) -> Value {
-    let output = redrive(world, &["send", "--yes", "--json"]);
+    let output = redrive(world, &["send", "--yes", "--force", "--no-canary", "--json"]);
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -87,13 +87,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn bulk_timeout(&mut self) -> Duration {
+        Duration::from_millis(self.number("BULK_TIMEOUT_MS", 1000..=900_000))
+    }
+
+    pub(super) fn deadline_margin(&mut self) -> Duration {
+        Duration::from_millis(self.number("DEADLINE_MARGIN_MS", 500..=300_000))
+    }
+
     pub(super) fn ship(&mut self) -> ShipSettings {
         ShipSettings {
             index_prefix: self.index_prefix(),
             bulk_max_bytes: self.count("BULK_MAX_BYTES", 1 << 20..=64 << 20),
             bulk_in_flight: self.count("BULK_IN_FLIGHT", 1..=16),
             objects_in_flight: self.count("OBJECTS_IN_FLIGHT", 1..=64),
-            bulk_timeout: Duration::from_millis(self.number("BULK_TIMEOUT_MS", 1000..=900_000)),
+            bulk_timeout: self.bulk_timeout(),
             keep_no_data: self.boolean("KEEP_NODATA"),
             format: self.format(),
             enrich: self.enrich(),

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     LostAnswer,
     /// The call never answers and changes nothing.
     Hang,
+    /// The call works, and never answers.
+    WorkAndHang,
 }
 
 /// One standard queue.
@@ -212,6 +214,10 @@ impl MemoryQueue {
             Fault::Pass => act(),
             Fault::Call => Err(self.call_error(call, "InternalError: scripted")),
             Fault::LostAnswer => act().and(Err(self.call_error(call, "dispatch failure: scripted"))),
+            Fault::WorkAndHang => {
+                drop(act());
+                std::future::pending().await
+            }
             fault => panic!("{fault:?} cannot be scripted for {call}"),
         }
     }
@@ -248,6 +254,10 @@ impl MemoryQueue {
                     }
                 };
                 entries.iter().enumerate().map(outcome).collect()
+            }
+            Fault::WorkAndHang => {
+                entries.iter().for_each(|entry| drop(act(entry)));
+                std::future::pending().await
             }
             Fault::Hang => unreachable!("it has never returned"),
         }

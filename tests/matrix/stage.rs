@@ -197,7 +197,16 @@ impl Stage {
 /// Puts all dead letters of a world back with the real `redrive`; returns its report.
 pub(crate) fn put_back(world: &World) -> Value {
     // The function's settings may leave the main queue out.
-    let arguments = ["send", "--yes", "--json", "--queue-url", world.queue.url()];
+    let url = world.queue.url();
+    let arguments = [
+        "send",
+        "--yes",
+        "--force",
+        "--no-canary",
+        "--json",
+        "--queue-url",
+        url,
+    ];
     let output = tokio::task::block_in_place(|| redrive(world, &arguments));
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()

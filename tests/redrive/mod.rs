@@ -9,6 +9,7 @@ use crate::support::{FlowLog, World};
 
 mod copies;
 mod looks;
+mod send;
 
 fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -41,7 +42,11 @@ async fn a_dead_letter_is_looked_at_put_back_and_indexed_once_it_can_be() {
     assert_eq!(world.num_messages().await, 0);
 
     // Put back too early, it returns with one hop more.
-    assert!(redrive(&world, &["send", "--yes"]).status.success());
+    assert!(
+        redrive(&world, &["send", "--yes", "--no-canary"])
+            .status
+            .success()
+    );
     world.drain().await;
     let listed = json_lines(&redrive(&world, &["list", "--json"]));
     assert_eq!(
@@ -52,7 +57,7 @@ async fn a_dead_letter_is_looked_at_put_back_and_indexed_once_it_can_be() {
 
     let log = FlowLog::new().records(1, 0, 100);
     world.put("late +.gz", log.gzip()).await;
-    let sent = redrive(&world, &["send", "--yes", "--json"]);
+    let sent = redrive(&world, &["send", "--yes", "--no-canary", "--json"]);
     assert!(sent.status.success(), "{sent:?}");
     world.drain().await;
     assert_eq!(world.num_documents().await, log.documents);

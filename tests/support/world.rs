@@ -428,11 +428,13 @@ pub(crate) fn installation(name: &str) -> Installation {
     }
 }
 
-/// Runs `redrive` on the queues of this test.
+/// Runs `redrive` on the queues of this test, in a folder of its own.
 pub(crate) fn redrive(world: &World, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
     Command::new(env!("CARGO_BIN_EXE_redrive"))
         .env_clear()
         .envs(&world.variables)
+        .current_dir(folder.path())
         .args(arguments)
         .output()
         .unwrap()

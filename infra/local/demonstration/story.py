@@ -277,7 +277,9 @@ class Story:
             "the whole object is put again; S3 announces it too, so it is delivered twice: that must not matter"
         )
         tools.show("redrive", "send", "--reason", "decode.*")
-        tools.show("redrive", "send", "--reason", "decode.*", "--yes")
+        journal = tools.folder / "redrive.ndjson"
+        journal.unlink(missing_ok=True)
+        tools.show("redrive", "send", "--reason", "decode.*", "--yes", "--journal", tools.relative(journal))
         self._drain()
         ledger = self._log.news()
         self._show_ledger(ledger)

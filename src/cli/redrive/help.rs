@@ -10,8 +10,8 @@ A selection option that is given several times takes any of its values; of diffe
 that names several objects is selected as a whole if one of them has all that was asked for. WHEN is a time (2026-11-20, \
 2026-11-20T03:00:00Z) or an age (30m, 2h, 3d). What is not selected is not touched.
 
-Exit codes: 0 done, 1 an error or any failed message, 2 wrong command line, 3 stopped before the end (Ctrl-C, or \
-100000 hidden messages), 4 nothing selected.
+Exit codes: 0 done, 1 an error or any failed message, 2 wrong command line, 3 stopped before the end (Ctrl-C, too many \
+messages for one run, a check of `send` that failed, or what it sent came back), 4 nothing selected.
 
 Data goes to stdout, everything else to stderr. Region, credentials and endpoint come from the AWS SDK's environment \
 variables and profiles.
@@ -44,9 +44,24 @@ as they are, and `hops` is counted up; a message that has ten attributes and no 
 fails again while the command runs is left for the next run, and what was redriven 3 times is skipped unless --max-hops \
 is larger.
 
+Before it sends, it looks whether Elasticsearch answers and is not red (if FLOWSHIP_ELASTICSEARCH_URLS is set), whether \
+the main queue's redrive policy leads to this dead-letter queue, whether its visibility timeout is long enough, and \
+whether somebody takes its messages. One message of each reason goes ahead; the others of its reason follow when the \
+ledger calls its objects complete. Without a ledger: when the main queue was empty for a minute and nothing came back.
+
+Ctrl-C, a crash or a stop lose nothing: the journal tells where each message is, and `redrive resume` goes on.
+
 Examples:
-  redrive send --reason 'bulk.*'                    what would be sent, and where
-  redrive send --reason 'bulk.*' --limit 1 --yes    one, to see whether it works";
+  redrive send --reason 'bulk.*'                     what would be sent, and where
+  redrive send --reason 'bulk.*' --yes --wait 10m    send, and see what comes of it";
+
+pub(super) const RESUME: &str = "\
+Selects and sends with the options of the run that wrote the journal, and appends to it. What the main queue had \
+confirmed is not sent again, and is deleted from the dead-letter queue.
+
+Examples:
+  redrive resume redrive-20261120T031500.000Z.ndjson
+  redrive resume journal.ndjson --json | jq '.still_in_flight'";
 
 pub(super) const EXPORT: &str = "\
 A line of JSON per message, with all that the queue tells of it: body, attributes with their types, the queue's own \

@@ -15,13 +15,16 @@ use serde::Serialize;
 use self::import::Destination;
 use self::queues::{Urls, check_direction, check_redrive_policy, status_of};
 use self::scan::{Interrupt, Stopped};
+use self::send::health::{self, Findings};
+use self::send::journal::{Journal, Past};
+use self::send::proof::Ledger;
 use self::show::Shown;
 use super::manual::{CompletionArguments, ManArguments, print_completions, write_man};
 use super::{Output, exit, tell};
 use crate::aws::AwsContext;
 use crate::aws::s3::S3Store;
 use crate::aws::sqs::SqsQueue;
-use crate::config::Environment;
+use crate::config::{Environment, FunctionTimes};
 use crate::object::ObjectStore;
 use crate::queue::{MessageQueue, QueueStatus};
 
@@ -91,6 +94,9 @@ enum Verb {
     /// Send dead letters back to the main queue (dry run unless --yes)
     #[command(after_help = help::SEND)]
     Send(send::Arguments),
+    /// Go on with a run of `send` that ended early
+    #[command(after_help = help::RESUME)]
+    Resume(send::resume::Arguments),
     /// Copy dead letters into a file, and leave the queue as it is
     #[command(after_help = help::EXPORT)]
     Export(export::Arguments),
@@ -106,7 +112,7 @@ impl Verb {
     /// Whether it sends to the main queue; the others only check, if it is set, that it is another one.
     fn needs_main(&self) -> bool {
         match self {
-            Self::Send(_) => true,
+            Self::Send(_) | Self::Resume(_) => true,
             Self::Import(options) => options.to == Destination::Main,
             _ => false,
         }
@@ -161,12 +167,22 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     environment
         .set("QUEUE_URL", arguments.queue_url.as_deref())
         .set("DLQ_URL", arguments.dlq_url.as_deref());
+    let past = match verb {
+        Verb::Resume(options) => Some(Past::read(&options.journal)?),
+        _ => None,
+    };
+    if let Some(past) = &past {
+        environment
+            .set("QUEUE_URL", Some(past.to.as_str()))
+            .set("DLQ_URL", Some(past.from.as_str()));
+    }
     let session = Session {
-        now: Timestamp::now(),
+        // What is resumed selects as it did before.
+        now: past.as_ref().map_or_else(Timestamp::now, |past| past.began),
         interrupt: Interrupt::default(),
         progress: scan::progress_bar(),
     };
-    let run = Box::pin(run_verb(verb, &arguments, &environment, &session));
+    let run = Box::pin(run_verb(verb, &arguments, &environment, &session, past));
     let code = tokio::select! {
         code = run => code?,
         () = interrupted_twice(&session) => {
@@ -196,6 +212,7 @@ async fn run_verb(
     arguments: &Arguments,
     environment: &Environment,
     session: &Session,
+    past: Option<Past>,
 ) -> anyhow::Result<u8> {
     if let Some(why) = verb.why_wrong() {
         tell(format_args!("redrive: {why}"));
@@ -248,19 +265,14 @@ async fn run_verb(
             )
             .await
         }
-        Verb::Send(options) => {
+        Verb::Send(_) | Verb::Resume(_) => {
             let main = main.as_ref().context("send has a main queue")?;
-            let route = send::Route {
+            let queues = Queues {
                 dlq: &dlq,
-                dlq_url: &urls.dlq,
                 dlq_status: &status,
                 main,
-                main_url: main.url(),
             };
-            let report = send::send(&route, options, session).await;
-            print(arguments.json, &report, || report.lines())?;
-            report.notes().into_iter().for_each(tell);
-            Ok(report.exit_code())
+            run_send(verb, environment, queues, session, past, arguments.json).await
         }
         Verb::Export(options) => {
             let report = export::export(&dlq, &status, options, session).await?;
@@ -284,6 +296,83 @@ async fn run_verb(
             Ok(report.exit_code())
         }
     }
+}
+
+struct Queues<'a> {
+    dlq: &'a SqsQueue,
+    dlq_status: &'a QueueStatus,
+    main: &'a SqsQueue,
+}
+
+async fn run_send(
+    verb: &Verb,
+    environment: &Environment,
+    queues: Queues<'_>,
+    session: &Session,
+    past: Option<Past>,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let options = match (verb, &past) {
+        (Verb::Send(options), _) => options.clone(),
+        (_, Some(past)) => send::resume::options(past)?,
+        _ => bail!("there is no journal to resume"),
+    };
+    let (ledger, findings) = check_health(environment, &queues, &options).await?;
+    findings
+        .notes
+        .iter()
+        .for_each(|note| tell(format_args!("note: {note}")));
+    if !findings.refusals.is_empty() {
+        for why in &findings.refusals {
+            tell(format_args!("redrive: {why}"));
+        }
+        if options.yes && !options.force {
+            tell("redrive: nothing was sent; --force sends all the same");
+            return Ok(exit::STOPPED);
+        }
+    }
+    let journal = match verb {
+        Verb::Resume(resume) => Some(Journal::reopen(&resume.journal)?),
+        _ if options.yes => Some(Journal::begin(
+            &options.journal_path(session.now),
+            queues.dlq.url(),
+            queues.main.url(),
+            session.now,
+        )?),
+        _ => None,
+    };
+    let route = send::Route {
+        dlq: queues.dlq,
+        dlq_url: queues.dlq.url(),
+        dlq_status: queues.dlq_status,
+        main: queues.main,
+        main_url: queues.main.url(),
+        ledger: ledger.as_ref(),
+    };
+    let report = send::send(&route, &options, session, &send::Memory { journal, past }).await;
+    print(json, &report, || report.lines())?;
+    report.notes().into_iter().for_each(tell);
+    Ok(report.exit_code())
+}
+
+/// A dry run asks nothing that takes time.
+async fn check_health(
+    environment: &Environment,
+    queues: &Queues<'_>,
+    options: &send::Arguments,
+) -> anyhow::Result<(Option<Ledger>, Findings)> {
+    let mut findings = Findings::default();
+    let main = status_of(queues.main, "main queue").await?;
+    let times = FunctionTimes::read(environment)?;
+    health::check_settings(&main, queues.dlq_status, &times, &mut findings);
+    if !options.yes {
+        return Ok((None, findings));
+    }
+    let ledger = health::check_elasticsearch(environment, &mut findings).await;
+    if !options.force {
+        health::check_consumer(queues.main, &mut findings).await?;
+    }
+    Ok((ledger, findings))
 }
 
 async fn run_import<Q: MessageQueue>(

@@ -53,6 +53,9 @@ pub(super) enum Stopped {
     /// There are more messages than one pass may hide.
     #[error("it hides {MAX_MESSAGES} messages, the most of one pass")]
     Full,
+    /// The messages are larger than one run may hold.
+    #[error("it holds 256 MiB of messages, the most of one run")]
+    TooLarge,
 }
 
 /// The progress bar of a pass: on stderr, and only on a terminal.
@@ -60,6 +63,12 @@ pub(super) fn progress_bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos} of about {len} dead letters  {elapsed}")
         .expect("the template is valid");
     ProgressBar::new(0).with_style(style)
+}
+
+/// What the progress bar becomes when messages are sent.
+pub(super) fn sending_style() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:30} {pos} of {len} sent  {per_sec}  {eta} left")
+        .expect("the template is valid")
 }
 
 /// A pass that is under way. It must be ended with [`Scan::finish`]; dropped, its messages stay hidden for
@@ -158,6 +167,27 @@ impl<'a, Q: MessageQueue> Scan<'a, Q> {
     /// Why the pass ended early, if it did.
     pub(super) fn stopped(&self) -> Option<Stopped> {
         self.stopped
+    }
+
+    /// Whether the message was seen.
+    pub(super) fn has_seen(&self, id: &str) -> bool {
+        self.seen.contains(id)
+    }
+
+    /// For how long received messages are hidden.
+    pub(super) fn visibility(&self) -> Duration {
+        self.visibility
+    }
+
+    /// Notes the new receipt handle of a message that came back while it was held; `false`: it is not held.
+    pub(super) fn hold_again(&mut self, message: &ReceivedMessage) -> bool {
+        match self.held.get_mut(&message.id) {
+            Some(handle) => {
+                handle.clone_from(&message.receipt_handle);
+                true
+            }
+            None => false,
+        }
     }
 
     /// What deletes a message that was seen.

@@ -27,6 +27,7 @@ fn help_of_redrive() {
       show         Show everything about one dead letter, and what became of its
                    objects
       send         Send dead letters back to the main queue (dry run unless --yes)
+      resume       Go on with a run of `send` that ended early
       export       Copy dead letters into a file, and leave the queue as it is
       import       Send what `export` wrote back to a queue (dry run unless --yes)
       discard      Delete dead letters after an export (dry run unless --yes)
@@ -64,7 +65,8 @@ fn help_of_redrive() {
     is not touched.
 
     Exit codes: 0 done, 1 an error or any failed message, 2 wrong command line, 3
-    stopped before the end (Ctrl-C, or 100000 hidden messages), 4 nothing selected.
+    stopped before the end (Ctrl-C, too many messages for one run, a check of `send`
+    that failed, or what it sent came back), 4 nothing selected.
 
     Data goes to stdout, everything else to stderr. Region, credentials and endpoint
     come from the AWS SDK's environment variables and profiles.
@@ -157,8 +159,24 @@ fn help_of_send() {
     Usage: redrive send [OPTIONS]
 
     Options:
-          --yes   Really send; without it, only say what would be sent
-      -h, --help  Print help
+          --yes                    Really send; without it, only say what would be
+                                   sent
+          --rate <N>               Messages a second, after a slow start; 0: no
+                                   limit [default: 50]
+          --no-canary              Send everything at once, not one message of each
+                                   reason ahead
+          --canary-timeout <TIME>  How long the objects of the first messages may
+                                   take [default: 5m]
+          --stop-on-refail <N>     Stop when N of those sent have come back as dead
+                                   letters; 0: never [default: 5]
+          --wait <TIME>            At the end, wait at most so long for what becomes
+                                   of them
+          --force                  Send although a check says that it would be in
+                                   vain
+          --journal <FILE>         Where every decision is written, for `redrive
+                                   resume`; a new file [default:
+                                   redrive-<time>.ndjson]
+      -h, --help                   Print help
 
     Selection:
           --reason <GLOB>       Only reasons that match: `*` is any text, `?` one
@@ -197,10 +215,22 @@ fn help_of_send() {
     fails again while the command runs is left for the next run, and what was
     redriven 3 times is skipped unless --max-hops is larger.
 
+    Before it sends, it looks whether Elasticsearch answers and is not red (if
+    FLOWSHIP_ELASTICSEARCH_URLS is set), whether the main queue's redrive policy
+    leads to this dead-letter queue, whether its visibility timeout is long enough,
+    and whether somebody takes its messages. One message of each reason goes ahead;
+    the others of its reason follow when the ledger calls its objects complete.
+    Without a ledger: when the main queue was empty for a minute and nothing came
+    back.
+
+    Ctrl-C, a crash or a stop lose nothing: the journal tells where each message is,
+    and `redrive resume` goes on.
+
     Examples:
-      redrive send --reason 'bulk.*'                    what would be sent, and
+      redrive send --reason 'bulk.*'                     what would be sent, and
       where
-      redrive send --reason 'bulk.*' --limit 1 --yes    one, to see whether it works
+      redrive send --reason 'bulk.*' --yes --wait 10m    send, and see what comes of
+      it
     ");
 }
 

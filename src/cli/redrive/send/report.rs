@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::{Arguments, Parcel, Route};
+use super::journal::JournalError;
+use super::letter::Letter;
+use super::{Arguments, Route};
 use crate::cli::exit;
 use crate::cli::redrive::scan::Stopped;
 use crate::cli::redrive::text;
 use crate::queue::QueueError;
 
-/// What became of the selected dead letters: `selected = sent + skipped + failed` (in a dry run, `would_send` takes
-/// the place of `sent`).
+/// What became of the selected dead letters: `selected = sent + gone + skipped + failed` (in a dry run, `would_send`
+/// takes the place of `sent`), and of those sent: `sent = delivered + refailed + still_in_flight`.
 #[derive(Debug, Serialize)]
 pub(in crate::cli::redrive) struct Report {
     pub(super) dry_run: bool,
@@ -25,6 +27,8 @@ pub(in crate::cli::redrive) struct Report {
     pub(super) would_send: u64,
     /// Confirmed by the main queue.
     pub(super) sent: u64,
+    /// No longer in our hands before they could be sent.
+    pub(super) gone: u64,
     pub(super) skipped: u64,
     /// Not confirmed by the main queue; still in the dead-letter queue.
     pub(super) failed: u64,
@@ -32,6 +36,22 @@ pub(in crate::cli::redrive) struct Report {
     pub(super) not_deleted: u64,
     /// Of those sent: without a hop count, because ten other attributes leave no room for it.
     pub(super) sent_without_hops: u64,
+    /// Of those sent: their objects were seen complete.
+    pub(super) delivered: u64,
+    /// Of those sent: they came back as dead letters.
+    pub(super) refailed: u64,
+    /// Of those sent: neither, as far as was looked.
+    pub(super) still_in_flight: u64,
+    /// Whether the run waited for what becomes of them.
+    pub(super) waited: bool,
+    /// Of those skipped: how many were not tried, and why.
+    pub(super) left: BTreeMap<String, u64>,
+    /// Reasons of which only the first message was sent.
+    pub(super) stopped_reasons: Vec<String>,
+    /// The file for `redrive resume`.
+    pub(super) journal: Option<String>,
+    /// Why the ledger does not tell what is complete.
+    pub(super) problem: Option<String>,
     /// (Would-be) sent dead letters by reason.
     pub(super) reasons: BTreeMap<String, u64>,
     /// Messages with another fate than to be sent and deleted.
@@ -54,6 +74,7 @@ pub(super) struct Exception {
 pub(super) enum Fate {
     Skipped,
     Failed,
+    Gone,
     NotDeleted,
     SentWithoutHops,
 }
@@ -63,8 +84,14 @@ pub(super) enum Fate {
 pub(super) enum Halt {
     #[error(transparent)]
     Queue(#[from] QueueError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     #[error("{0}")]
     Stopped(Stopped),
+    #[error("{0} of those sent came back as dead letters")]
+    Refailed(u64),
+    #[error("of no reason was the first message seen complete")]
+    Canaries,
 }
 
 fn as_text<S: Serializer>(halt: &Option<Halt>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -82,10 +109,19 @@ impl Report {
             selected: 0,
             would_send: 0,
             sent: 0,
+            gone: 0,
             skipped: 0,
             failed: 0,
             not_deleted: 0,
             sent_without_hops: 0,
+            delivered: 0,
+            refailed: 0,
+            still_in_flight: 0,
+            waited: false,
+            left: BTreeMap::new(),
+            stopped_reasons: Vec::new(),
+            journal: None,
+            problem: None,
             reasons: BTreeMap::new(),
             exceptions: Vec::new(),
             halt: None,
@@ -93,13 +129,23 @@ impl Report {
     }
 
     /// A message that was, or would be, sent.
-    pub(super) fn count(&mut self, parcel: Parcel) {
-        if !parcel.has_hops {
+    pub(super) fn count(&mut self, letter: &Letter) {
+        if !letter.has_hops {
             self.sent_without_hops += 1;
             let detail = "its 10 attributes leave no room for `hops`".to_owned();
-            self.except(parcel.id, Fate::SentWithoutHops, detail);
+            self.except(letter.id.clone(), Fate::SentWithoutHops, detail);
         }
-        *self.reasons.entry(parcel.reason).or_default() += 1;
+        self.count_reason(&letter.reason);
+    }
+
+    pub(super) fn count_reason(&mut self, reason: &str) {
+        *self.reasons.entry(reason.to_owned()).or_default() += 1;
+    }
+
+    /// So many selected messages are not tried.
+    pub(super) fn leave(&mut self, why: String, number: u64) {
+        self.skipped += number;
+        *self.left.entry(why).or_default() += number;
     }
 
     pub(super) fn except(&mut self, id: String, fate: Fate, detail: String) {
@@ -110,9 +156,10 @@ impl Report {
     pub(in crate::cli::redrive) fn exit_code(&self) -> u8 {
         let has_failed = self.failed + self.not_deleted > 0;
         match &self.halt {
-            Some(Halt::Queue(_)) => exit::ERROR,
+            Some(Halt::Queue(_) | Halt::Journal(_)) => exit::ERROR,
             _ if has_failed => exit::ERROR,
-            Some(Halt::Stopped(_)) => exit::STOPPED,
+            Some(Halt::Stopped(_) | Halt::Refailed(_) | Halt::Canaries) => exit::STOPPED,
+            None if !self.stopped_reasons.is_empty() => exit::STOPPED,
             None if self.selected == 0 => exit::NOTHING,
             None => exit::DONE,
         }
@@ -128,9 +175,21 @@ impl Report {
             ));
         }
         if let Some(halt) = &self.halt {
-            notes.push(format!("redrive: ended before the whole queue was seen: {halt}"));
+            notes.push(format!("redrive: ended early: {halt}"));
+        }
+        if let Some(problem) = &self.problem {
+            notes.push(format!("redrive: {problem}"));
+        }
+        if let (Some(journal), true) = (&self.journal, self.left_over() > 0) {
+            let word = text::shell_word(journal);
+            notes.push(format!("to go on: redrive resume {word}"));
         }
         notes
+    }
+
+    /// Selected, and still to be sent.
+    fn left_over(&self) -> u64 {
+        self.failed + self.left.values().sum::<u64>()
     }
 
     /// For people.
@@ -144,14 +203,25 @@ impl Report {
         lines.extend(text::reason_lines(&self.reasons));
         let Self {
             selected,
+            gone,
             skipped,
             failed,
             ..
         } = self;
         lines.push(format!(
-            "{selected} selected = {number} {what} + {skipped} skipped + {failed} failed ({} seen)",
+            "{selected} selected = {number} {what} + {gone} gone + {skipped} skipped + {failed} failed ({} seen)",
             self.seen
         ));
+        if self.waited || self.delivered + self.refailed > 0 {
+            lines.push(format!(
+                "{} sent = {} delivered + {} refailed + {} still in flight",
+                self.sent, self.delivered, self.refailed, self.still_in_flight
+            ));
+        }
+        for (why, number) in &self.left {
+            lines.push(format!("{number} not tried:"));
+            lines.push(format!("    {}", text::printable(why)));
+        }
         lines.extend(self.exception_lines());
         if self.dry_run && self.would_send > 0 {
             lines.push("dry run: nothing was sent; to send, repeat with --yes".to_owned());
@@ -166,6 +236,7 @@ impl Report {
                 Fate::Failed,
                 "failed: not sent, and still in the dead-letter queue",
             ),
+            (Fate::Gone, "gone: not sent, and no longer ours"),
             (
                 Fate::NotDeleted,
                 "sent, but still in the dead-letter queue: may be processed twice, which gives the\n\

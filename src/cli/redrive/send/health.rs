@@ -1,0 +1,202 @@
+//! Whether it is any use to send: Elasticsearch answers, the main queue is well set, and somebody takes messages from it.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use super::proof::Ledger;
+use crate::aws::AwsContext;
+use crate::config::{ElasticsearchSettings, Environment, FunctionTimes, Installation};
+use crate::elasticsearch::client::Client;
+use crate::elasticsearch::renewal::SecretStore;
+use crate::queue::{MessageQueue, QueueError, QueueStatus};
+
+/// How often, and after how long each, one looks again before nobody is said to take messages.
+const LOOKS: u32 = 5;
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the checks found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::cli::redrive) struct Findings {
+    /// Why it should not be sent.
+    pub(in crate::cli::redrive) refusals: Vec<String>,
+    /// What one should know.
+    pub(in crate::cli::redrive) notes: Vec<String>,
+}
+
+/// Asks Elasticsearch, if it is set; the ledger, if there is one.
+pub(in crate::cli::redrive) async fn check_elasticsearch(
+    environment: &Environment,
+    findings: &mut Findings,
+) -> Option<Ledger> {
+    if !environment.is_set("ELASTICSEARCH_URLS") {
+        findings.notes.push(
+            "FLOWSHIP_ELASTICSEARCH_URLS is not set: neither Elasticsearch's health nor the ledger can be asked"
+                .to_owned(),
+        );
+        return None;
+    }
+    match ask(environment, findings).await {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            findings.refusals.push(format!("{error:#}"));
+            None
+        }
+    }
+}
+
+async fn ask(environment: &Environment, findings: &mut Findings) -> anyhow::Result<Option<Ledger>> {
+    #[derive(Deserialize)]
+    struct Health {
+        status: String,
+    }
+    let settings = ElasticsearchSettings::read(environment)?;
+    let index = Installation::read(environment)?.ledger_index;
+    let client = Client::connect(&settings, async |arn| {
+        AwsContext::load().await.read_secret(arn).await
+    })
+    .await?;
+    client.probe().await?;
+    let answer = client
+        .get("_cluster/health?filter_path=status")
+        .await
+        .context("Elasticsearch's health")?;
+    match answer.status {
+        200 => {
+            let health: Health = serde_json::from_slice(&answer.body).context("Elasticsearch's health")?;
+            if health.status == "red" {
+                let why = "Elasticsearch's health is red: some indices cannot be written".to_owned();
+                findings.refusals.push(why);
+            }
+        }
+        403 => findings.notes.push(
+            "Elasticsearch's health is not known: the credentials lack the cluster privilege `monitor`"
+                .to_owned(),
+        ),
+        status => findings.refusals.push(format!(
+            "Elasticsearch is not well: its health is answered with {status}"
+        )),
+    }
+    Ok(index.map(|index| Ledger { client, index }))
+}
+
+/// Looks at the main queue's settings.
+pub(in crate::cli::redrive) fn check_settings(
+    main: &QueueStatus,
+    dlq: &QueueStatus,
+    times: &FunctionTimes,
+    findings: &mut Findings,
+) {
+    match &main.redrive_policy {
+        None => findings.refusals.push(
+            "the main queue has no redrive policy: a message that crashes the function would go round for ever"
+                .to_owned(),
+        ),
+        Some(policy) if policy.dead_letter_arn != dlq.arn => findings.refusals.push(format!(
+            "the main queue's redrive policy moves messages to {}, not to {}",
+            policy.dead_letter_arn, dlq.arn
+        )),
+        Some(_) => {}
+    }
+    let visibility = main.visibility_timeout;
+    let seconds = visibility.as_secs();
+    if visibility < times.deadline_margin {
+        findings.refusals.push(format!(
+            "the main queue's visibility timeout of {seconds} s is below FLOWSHIP_DEADLINE_MARGIN_MS: messages come back \
+             while they are being handled; AWS advises 6 times the function's timeout"
+        ));
+    } else if visibility < times.bulk_timeout {
+        findings.notes.push(format!(
+            "the main queue's visibility timeout of {seconds} s is below FLOWSHIP_BULK_TIMEOUT_MS: messages may come back \
+             while they are being handled; AWS advises 6 times the function's timeout"
+        ));
+    }
+}
+
+/// Messages that wait while none is in flight have no consumer. Whether an empty queue has one only a message shows.
+pub(in crate::cli::redrive) async fn check_consumer<Q: MessageQueue>(
+    main: &Q,
+    findings: &mut Findings,
+) -> Result<(), QueueError> {
+    let first = main.status().await?;
+    let mut last = first.clone();
+    for _ in 0..LOOKS {
+        if last.visible == 0 || last.in_flight > 0 || last.visible < first.visible {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        last = main.status().await?;
+    }
+    findings.refusals.push(format!(
+        "nobody takes messages from the main queue: {} wait there, none is in flight; is the event source mapping enabled?",
+        last.visible
+    ));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::memory::MemoryQueue;
+    use crate::queue::{Attributes, RedrivePolicy};
+
+    fn status(visibility_seconds: u64, policy: Option<&str>) -> QueueStatus {
+        QueueStatus {
+            arn: "arn:main".to_owned(),
+            visibility_timeout: Duration::from_secs(visibility_seconds),
+            redrive_policy: policy.map(|arn| RedrivePolicy {
+                dead_letter_arn: arn.to_owned(),
+                max_receive_count: 5,
+            }),
+            ..QueueStatus::default()
+        }
+    }
+
+    fn found(main: &QueueStatus) -> Vec<String> {
+        let dlq = QueueStatus {
+            arn: "arn:dlq".to_owned(),
+            ..QueueStatus::default()
+        };
+        let times = FunctionTimes {
+            deadline_margin: Duration::from_secs(20),
+            bulk_timeout: Duration::from_secs(90),
+        };
+        let mut findings = Findings::default();
+        check_settings(main, &dlq, &times, &mut findings);
+        let notes = findings.notes.into_iter().map(|note| format!("note: {note}"));
+        findings.refusals.into_iter().chain(notes).collect()
+    }
+
+    #[test]
+    fn settings_that_let_messages_go_round_are_found() {
+        assert_eq!(found(&status(5400, Some("arn:dlq"))), [""; 0]);
+        let told = [
+            found(&status(5400, None)),
+            found(&status(5400, Some("arn:other"))),
+            found(&status(10, Some("arn:dlq"))),
+            found(&status(30, Some("arn:dlq"))),
+        ];
+        insta::assert_snapshot!(told.concat().join("\n"), @"
+        the main queue has no redrive policy: a message that crashes the function would go round for ever
+        the main queue's redrive policy moves messages to arn:other, not to arn:dlq
+        the main queue's visibility timeout of 10 s is below FLOWSHIP_DEADLINE_MARGIN_MS: messages come back while they are being handled; AWS advises 6 times the function's timeout
+        note: the main queue's visibility timeout of 30 s is below FLOWSHIP_BULK_TIMEOUT_MS: messages may come back while they are being handled; AWS advises 6 times the function's timeout
+        ");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_that_wait_while_none_is_in_flight_have_no_consumer() {
+        let main = MemoryQueue::new("main");
+        let mut findings = Findings::default();
+        check_consumer(&main, &mut findings).await.unwrap();
+        main.put("waits", Attributes::new());
+        main.put("is taken", Attributes::new());
+        let taken = main.receive(1, Duration::ZERO, None).await.unwrap();
+        check_consumer(&main, &mut findings).await.unwrap();
+        assert_eq!(findings, Findings::default(), "empty, or one is in flight");
+        drop(main.delete_batch(&[taken[0].receipt_handle.clone()]).await);
+        check_consumer(&main, &mut findings).await.unwrap();
+        insta::assert_snapshot!(findings.refusals.join("\n"), @"nobody takes messages from the main queue: 1 wait there, none is in flight; is the event source mapping enabled?");
+    }
+}
