@@ -1,5 +1,7 @@
-//! The files of `index-templates/` inside the binaries, so that an installation is what the repository shows. Who
+//! The files of `index-templates/` and `kibana/` inside the binaries, so that an installation is what the repository shows. Who
 //! sends them to the server, and under which names, is [`crate::elasticsearch::setup`].
+
+pub mod kibana;
 
 /// What the names in the files begin with; `INDEX_PREFIX` replaces it.
 pub const FILE_PREFIX: &str = "flowlogs";

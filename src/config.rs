@@ -316,6 +316,40 @@ impl Default for ShipSettings {
     }
 }
 
+/// Where the function keeps bad lines.
+pub fn read_quarantine_place(environment: &Environment) -> Result<Place, ConfigError> {
+    let mut reader = Reader::new(environment);
+    let place = reader.quarantine_place();
+    reader.finish(place)
+}
+
+/// What it takes to ship quarantined lines again: the function's settings, but not its queues.
+#[derive(Clone, Debug)]
+pub struct ReplaySettings {
+    /// Where the lines are.
+    pub place: Place,
+    /// How they are shipped.
+    pub ship: ShipSettings,
+    /// How Elasticsearch is reached; `None`: it is not asked for anything.
+    pub elasticsearch: Option<ElasticsearchSettings>,
+}
+
+impl ReplaySettings {
+    /// Reads them; Elasticsearch's only if something is to be sent.
+    pub fn read(environment: &Environment, sends: bool) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(environment);
+        let elasticsearch = if sends { reader.elasticsearch() } else { None };
+        let ship = reader.ship();
+        let place = reader.quarantine_place();
+        let settings = place.map(|place| Self {
+            place,
+            ship,
+            elasticsearch,
+        });
+        reader.finish(settings)
+    }
+}
+
 /// How long messages wait that come back because something failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackoffSettings {

@@ -256,13 +256,16 @@ pub fn count_hop(attributes: &mut Attributes) -> bool {
 pub struct FailedObject {
     /// Its name.
     pub object: ObjectRef,
-    /// What its S3 event record tells of it.
+    /// When it was written, by its S3 event record.
+    pub event_time: Option<Timestamp>,
+    /// What else that record tells of it.
     pub facts: RecordFacts,
 }
 
 impl FailedObject {
     fn new(named: NotifiedObject) -> Self {
         Self {
+            event_time: named.event_time,
             facts: named.facts(),
             object: named.object,
         }
@@ -272,7 +275,7 @@ impl FailedObject {
     pub fn time(&self) -> Option<Timestamp> {
         let stamp = self.object.key_stamp();
         let stamp = stamp.and_then(|seconds| Timestamp::from_second(seconds.into()).ok());
-        stamp.or(self.facts.event_time)
+        stamp.or(self.event_time)
     }
 }
 

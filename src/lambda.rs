@@ -20,6 +20,12 @@ use crate::quarantine::Quarantine;
 use crate::queue::{Attribute, Attributes, MessageQueue, QueueFinder};
 use crate::telemetry::metrics::{Invocation, MetricLog};
 
+/// Taken where the clock does not tell: as short as a function can be that gets anything done.
+const LEAST_TIME: Duration = Duration::from_secs(5);
+
+/// Longest time of any. Source: Lambda quotas.
+const MOST_TIME: Duration = Duration::from_secs(900);
+
 /// Answers invocations until the environment is taken down. `margin`: time kept free before an invocation ends;
 /// `metrics`: where each invocation's go.
 pub async fn run<S: ObjectStore, B: BulkSink, K: Quarantine, Q: MessageQueue, F: QueueFinder, L: Ledger>(
@@ -77,17 +83,36 @@ fn message(message: SqsMessage) -> Result<Message, Error> {
 }
 
 fn deadline(context: &Context, margin: Duration) -> Deadline {
-    let time_left = context
-        .deadline()
-        .duration_since(SystemTime::now())
-        .unwrap_or_default();
+    let time_left = time_left(context.deadline(), SystemTime::now());
     Deadline::new(Instant::now() + time_left, margin)
+}
+
+/// What an invocation that begins now may use. Where its end is over already, or too far away, the clock is wrong; with
+/// no time at all every dead letter would be written and none of them confirmed, again and again.
+fn time_left(deadline: SystemTime, now: SystemTime) -> Duration {
+    match deadline.duration_since(now) {
+        Ok(time_left) => time_left.min(MOST_TIME),
+        Err(_is_over) => LEAST_TIME,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_clock_that_is_an_hour_wrong_leaves_time_to_work_and_to_answer() {
+        let (now, hour) = (
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30),
+            Duration::from_secs(3600),
+        );
+        let minute = Duration::from_secs(60);
+        assert_eq!(time_left(now + minute, now), minute);
+        assert_eq!(time_left(now + minute / 60, now), minute / 60, "a short timeout");
+        assert_eq!(time_left(now + minute, now + hour), LEAST_TIME);
+        assert_eq!(time_left(now + minute, now - hour), MOST_TIME);
+    }
 
     #[test]
     fn what_a_message_tells_is_read_from_the_event() {

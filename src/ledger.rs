@@ -93,6 +93,9 @@ pub struct ObjectEntry {
     /// `@timestamp` of its last document by time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_record: Option<Timestamp>,
+    /// Milliseconds from there to the end of the pass: how late its documents came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_ms: Option<u64>,
     /// Whether every line is indexed, was there already, is NODATA, or is in quarantine.
     pub complete: bool,
     /// What becomes of it.

@@ -36,7 +36,7 @@
 //! | [`lambda`] | Lambda's SQS event | a partial batch response |
 //! | [`aws`] | the seams | S3, SQS and Secrets Manager; the only home of the SDK's types |
 //! | [`telemetry`] | what happened | structured log lines, metrics |
-//! | [`assets`] | `index-templates/` | bytes inside the binaries |
+//! | [`assets`] | `index-templates/`, `kibana/` | bytes inside the binaries |
 //! | [`cli`] | command lines | `redrive` and `flowctl` |
 //!
 //! Use goes one way: `bin → lambda, cli → message → ship → stages → flow, outcome`. The middle, from lines to

@@ -34,13 +34,10 @@ impl NotifiedObject {
     /// What the record tells beside the name; empty where its fields have other types.
     pub fn facts(&self) -> RecordFacts {
         let facts: Result<Facts, _> = serde_json::from_str(self.record.get());
-        let Ok(Facts { event_time, s3 }) = facts else {
-            return RecordFacts::default();
-        };
+        let object = facts.map(|facts| facts.s3.object).unwrap_or_default();
         RecordFacts {
-            event_time: event_time.and_then(|time| time.parse().ok()),
-            size: s3.object.size,
-            etag: s3.object.etag,
+            size: object.size,
+            etag: object.etag,
         }
     }
 }
@@ -48,8 +45,6 @@ impl NotifiedObject {
 /// What an S3 event record tells of an object beside its name, as far as it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordFacts {
-    /// When the object was written.
-    pub event_time: Option<Timestamp>,
     /// Its length as stored, bytes.
     pub size: Option<u64>,
     /// Without the quotes that GetObject puts around it.
@@ -286,8 +281,6 @@ struct RecordObject {
 
 #[derive(Deserialize)]
 struct Facts {
-    #[serde(rename = "eventTime")]
-    event_time: Option<String>,
     #[serde(default)]
     s3: FactsS3,
 }
@@ -378,18 +371,15 @@ mod tests {
     }
 
     #[test]
-    fn size_etag_and_time_are_read_from_the_record() {
+    fn size_and_etag_are_read_from_the_record() {
         let record = |size: serde_json::Value| {
             json!({"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
-                "eventTime": "2026-11-20T03:10:00.250Z", "s3": {"bucket": {"name": "b"},
-                "object": {"key": "k", "size": size, "eTag": "0e1"}}}]})
+                "s3": {"bucket": {"name": "b"}, "object": {"key": "k", "size": size, "eTag": "0e1"}}}]})
             .to_string()
         };
         let facts = |body: &str| parse(body).unwrap().objects[0].facts();
         let read = facts(&record(json!(7)));
         assert_eq!((read.size, read.etag.as_deref()), (Some(7), Some("0e1")));
-        assert_eq!(read.event_time, Some("2026-11-20T03:10:00.25Z".parse().unwrap()));
-        assert_eq!(facts(&s3_event(&["k"])).event_time, None);
         assert_eq!(facts(&record(json!("seven"))), RecordFacts::default());
     }
 

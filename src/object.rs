@@ -59,8 +59,9 @@ impl ObjectRef {
         })
     }
 
-    /// What the file name says of where its records are from; nothing where AWS has not named the file:
-    /// `{account}_vpcflowlogs_{region}_{flow log id}_{stamp}_{hash}.log.gz`.
+    /// What the key says of where its records are from: the file name,
+    /// `{account}_vpcflowlogs_{region}_{flow log id}_{stamp}_{hash}.log.gz`, or else the folders, in AWS's own and in
+    /// Hive's spelling; nothing where AWS has named neither.
     pub fn key_origin(&self) -> KeyOrigin {
         let name = self.key.rsplit('/').next().unwrap_or_default();
         match name.split('_').collect::<Vec<_>>().as_slice() {
@@ -69,7 +70,23 @@ impl ObjectRef {
                 region: Some((*region).to_owned()),
                 flow_log_id: Some((*flow_log_id).to_owned()),
             },
-            _ => KeyOrigin::default(),
+            _ => self.folder_origin(),
+        }
+    }
+
+    fn folder_origin(&self) -> KeyOrigin {
+        let folders: Vec<&str> = self.key.split('/').collect();
+        let hive = |name: &str| folders.iter().find_map(|folder| folder.strip_prefix(name));
+        let plain = folders.windows(4).find_map(|four| match four {
+            ["AWSLogs", account, "vpcflowlogs", region] => Some((*account, *region)),
+            _ => None,
+        });
+        let account = hive("aws-account-id=").or(plain.map(|(account, _)| account));
+        let region = hive("aws-region=").or(plain.map(|(_, region)| region));
+        KeyOrigin {
+            account: account.map(str::to_owned),
+            region: region.map(str::to_owned),
+            flow_log_id: None,
         }
     }
 
@@ -79,44 +96,6 @@ impl ObjectRef {
         let name = self.key.rsplit('/').next()?;
         name.split(['_', '.']).find_map(parse_stamp)
     }
-
-    /// What the key tells of where its flows were seen: the file name does, or else the folders, in AWS's own and in
-    /// Hive's spelling. Source: "Flow log files" in the Amazon VPC user guide.
-    pub fn key_facts(&self) -> KeyFacts<'_> {
-        let name = self.key.rsplit('/').next().unwrap_or_default();
-        let mut parts = name.split('_');
-        if let (Some(account), Some("vpcflowlogs"), Some(region), Some(flow_log)) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        {
-            return KeyFacts {
-                account: Some(account),
-                region: Some(region),
-                flow_log: Some(flow_log),
-            };
-        }
-        let folders: Vec<&str> = self.key.split('/').collect();
-        let hive = |name: &str| folders.iter().find_map(|folder| folder.strip_prefix(name));
-        let plain = folders.windows(4).find_map(|four| match four {
-            ["AWSLogs", account, "vpcflowlogs", region] => Some((*account, *region)),
-            _ => None,
-        });
-        KeyFacts {
-            account: hive("aws-account-id=").or(plain.map(|(account, _)| account)),
-            region: hive("aws-region=").or(plain.map(|(_, region)| region)),
-            flow_log: None,
-        }
-    }
-}
-
-/// What a key tells beside its stamp, as far as it does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyFacts<'a> {
-    /// The account that owns the flow log.
-    pub account: Option<&'a str>,
-    /// The region of the flow log.
-    pub region: Option<&'a str>,
-    /// The flow log's id.
-    pub flow_log: Option<&'a str>,
 }
 
 /// Parses `yyyyMMddTHHmmZ`.
@@ -212,6 +191,24 @@ pub struct OpenObject<B> {
     pub body: B,
 }
 
+/// An object as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Its name.
+    pub object: ObjectRef,
+    /// Its length as stored, bytes.
+    pub size: u64,
+}
+
+/// Some objects in the order of their keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectPage {
+    /// At most a thousand.
+    pub objects: Vec<ListedObject>,
+    /// Whether there are more after them.
+    pub has_more: bool,
+}
+
 /// Where objects are read from. Implemented for S3 in [`crate::aws::s3`].
 pub trait ObjectStore: Send + Sync + 'static {
     /// The stream of one object's bytes.
@@ -222,6 +219,14 @@ pub trait ObjectStore: Send + Sync + 'static {
         &self,
         object: &ObjectRef,
     ) -> impl Future<Output = Result<OpenObject<Self::Body>, StoreError>> + Send;
+
+    /// The objects whose keys begin with `prefix` and come after the key `after`, the next ones by key.
+    fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: &str,
+    ) -> impl Future<Output = Result<ObjectPage, StoreError>> + Send;
 
     /// Asks for what [`Self::open`] would say of an object, and for none of its bytes.
     fn head(&self, object: &ObjectRef) -> impl Future<Output = Result<ObjectInfo, StoreError>> + Send;
@@ -281,10 +286,10 @@ mod tests {
     #[test]
     fn account_region_and_flow_log_are_read_from_the_name_or_the_folders() {
         let name = "123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20180620T1620Z_fe123456.log.gz";
-        let facts = |account, region, flow_log| KeyFacts {
-            account,
-            region,
-            flow_log,
+        let facts = |account: Option<&str>, region: Option<&str>, flow_log: Option<&str>| KeyOrigin {
+            account: account.map(str::to_owned),
+            region: region.map(str::to_owned),
+            flow_log_id: flow_log.map(str::to_owned),
         };
         let (account, region) = (Some("123456789012"), Some("us-east-1"));
         for (key, expected) in [
@@ -302,9 +307,9 @@ mod tests {
                     .to_owned(),
                 facts(account, region, None),
             ),
-            ("logs/a_b.gz".to_owned(), KeyFacts::default()),
+            ("logs/a_b.gz".to_owned(), KeyOrigin::default()),
         ] {
-            assert_eq!(object(&key).key_facts(), expected, "{key}");
+            assert_eq!(object(&key).key_origin(), expected, "{key}");
         }
     }
 

@@ -21,11 +21,11 @@ mod returns;
 const SMALLEST_BODY: &str = "1048576";
 
 /// A node with its own HTTP limit, for tests that may change its settings: one test at a time.
-struct LimitedNode(MutexGuard<'static, Option<OwnElasticsearch>>);
+pub(crate) struct LimitedNode(MutexGuard<'static, Option<OwnElasticsearch>>);
 
 impl LimitedNode {
     /// Takes the node; starts it for the first test, and after a test that failed.
-    async fn take() -> Self {
+    pub(crate) async fn take() -> Self {
         static NODE: Mutex<Option<OwnElasticsearch>> = Mutex::const_new(None);
         let mut node = NODE.lock().await;
         if node.is_none() {
@@ -34,9 +34,12 @@ impl LimitedNode {
         Self(node)
     }
 
-    fn url(&self) -> String {
-        let node = self.0.as_ref().expect("it was started when it was taken");
-        node.url.clone()
+    pub(crate) fn url(&self) -> String {
+        self.node().url.clone()
+    }
+
+    pub(crate) fn node(&self) -> &OwnElasticsearch {
+        self.0.as_ref().expect("it was started when it was taken")
     }
 }
 

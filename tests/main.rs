@@ -4,13 +4,18 @@
 
 mod convert;
 mod delivery;
+mod deploy;
 mod faults;
 mod geo;
+mod kibana;
 mod known;
 mod ledger;
+mod manual;
 mod matrix;
 mod quarantine;
+mod quarantine_replay;
 mod redrive;
+mod rights;
 mod security;
 mod settings;
 mod setup;

@@ -15,12 +15,12 @@ use crate::support::world::{Options, World, attribute, connect, installation, wa
 use crate::support::{FlowLog, Stack};
 
 /// The secured node, for all tests of this module.
-fn secured_node() -> &'static OwnElasticsearch {
+pub(crate) fn secured_node() -> &'static OwnElasticsearch {
     static NODE: OnceLock<OwnElasticsearch> = OnceLock::new();
     tokio::task::block_in_place(|| NODE.get_or_init(|| OwnElasticsearch::start("secure", &["--secure"])))
 }
 
-fn user(node: &OwnElasticsearch, name: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn user(node: &OwnElasticsearch, name: &str) -> Vec<(&'static str, String)> {
     vec![
         ("ELASTICSEARCH_CA_FILE", ca(node)),
         ("ELASTICSEARCH_USERNAME", name.to_owned()),
@@ -28,7 +28,7 @@ fn user(node: &OwnElasticsearch, name: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn ca(node: &OwnElasticsearch) -> String {
+pub(crate) fn ca(node: &OwnElasticsearch) -> String {
     node.ca_file().to_str().unwrap().to_owned()
 }
 
@@ -219,7 +219,7 @@ async fn secrets_manager() -> aws_sdk_secretsmanager::Client {
     aws_sdk_secretsmanager::Client::new(&Stack::shared().aws_config().await)
 }
 
-async fn create_secret(name: &str, username: &str, password: &str) -> String {
+pub(crate) async fn create_secret(name: &str, username: &str, password: &str) -> String {
     let text = json!({"username": username, "password": password}).to_string();
     let call = secrets_manager()
         .await
@@ -229,7 +229,7 @@ async fn create_secret(name: &str, username: &str, password: &str) -> String {
     call.send().await.unwrap().arn.unwrap()
 }
 
-async fn put_secret(arn: &str, username: &str, password: &str) {
+pub(crate) async fn put_secret(arn: &str, username: &str, password: &str) {
     let text = json!({"username": username, "password": password}).to_string();
     let call = secrets_manager()
         .await

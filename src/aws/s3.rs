@@ -1,17 +1,21 @@
-//! [`ObjectStore`] on S3: streaming GetObject, with the version the notification named; [`Quarantine`]: PutObject.
+//! [`ObjectStore`] on S3: streaming GetObject, with the version the notification named, and ListObjectsV2;
+//! [`Quarantine`]: PutObject, also on condition.
 
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::{AwsContext, describe};
-use crate::object::{ObjectBody, ObjectInfo, ObjectRef, ObjectStore, OpenObject, StoreError};
+use crate::object::{
+    ListedObject, ObjectBody, ObjectInfo, ObjectPage, ObjectRef, ObjectStore, OpenObject, StoreError,
+};
 use crate::outcome::error_chain;
-use crate::quarantine::{Quarantine, QuarantineError};
+use crate::quarantine::{Quarantine, QuarantineError, Replacement};
 
 /// The SDK warns of every object that was uploaded in parts: their checksums are of parts, which it cannot check. Our
 /// own check is the gzip trailer.
@@ -47,10 +51,7 @@ impl ObjectStore for S3Store {
             .set_version_id(object.version_id.clone())
             .send()
             .await
-            .map_err(|error| {
-                let status = error.raw_response().map(|response| response.status().as_u16());
-                classify(object, error.code(), status, describe(&error))
-            })?;
+            .map_err(|error| store_error(object, &error))?;
         Ok(OpenObject {
             info: ObjectInfo {
                 last_modified: answer
@@ -68,6 +69,28 @@ impl ObjectStore for S3Store {
                 object: object.clone(),
                 stream: answer.body,
             },
+        })
+    }
+
+    /// General purpose buckets list in the order of the keys' bytes; directory buckets do not.
+    async fn list(&self, bucket: &str, prefix: &str, after: &str) -> Result<ObjectPage, StoreError> {
+        let name = |key: &str| ObjectRef {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            version_id: None,
+        };
+        let list = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
+        let answer = list.start_after(after).send().await;
+        let answer = answer.map_err(|error| store_error(&name(prefix), &error))?;
+        let listed = answer.contents().iter().filter_map(|object| {
+            Some(ListedObject {
+                object: name(object.key()?),
+                size: u64::try_from(object.size()?).ok()?,
+            })
+        });
+        Ok(ObjectPage {
+            objects: listed.collect(),
+            has_more: answer.is_truncated() == Some(true),
         })
     }
 
@@ -113,16 +136,53 @@ impl ObjectStore for S3Store {
     }
 }
 
-impl Quarantine for S3Store {
-    async fn put(&self, object: &ObjectRef, bytes: Bytes) -> Result<(), QuarantineError> {
+impl S3Store {
+    fn put_object(&self, object: &ObjectRef, bytes: Bytes) -> PutObjectFluentBuilder {
         let put = self.client.put_object().bucket(&object.bucket).key(&object.key);
         // No content encoding: a client that honours it would inflate what is called `.gz`.
-        let put = put.content_type("application/gzip").body(bytes.into());
-        put.send().await.map(drop).map_err(|error| QuarantineError {
+        put.content_type("application/gzip").body(bytes.into())
+    }
+}
+
+impl Quarantine for S3Store {
+    async fn put(&self, object: &ObjectRef, bytes: Bytes) -> Result<(), QuarantineError> {
+        let put = self.put_object(object, bytes).send().await;
+        put.map(drop).map_err(|error| QuarantineError {
             object: object.clone(),
             detail: describe(&error),
         })
     }
+
+    /// Source: "Conditional writes" in the Amazon S3 user guide.
+    async fn replace(
+        &self,
+        object: &ObjectRef,
+        etag: &str,
+        bytes: Bytes,
+    ) -> Result<Replacement, QuarantineError> {
+        let put = self.put_object(object, bytes).if_match(etag).send().await;
+        match put {
+            Ok(_) => Ok(Replacement::Written),
+            Err(error) => match error.code() {
+                // Other bytes, a write at the same moment, or none any more.
+                Some("PreconditionFailed" | "ConditionalRequestConflict" | "NoSuchKey") => {
+                    Ok(Replacement::Changed)
+                }
+                _ => Err(QuarantineError {
+                    object: object.clone(),
+                    detail: describe(&error),
+                }),
+            },
+        }
+    }
+}
+
+fn store_error<E>(object: &ObjectRef, error: &SdkError<E>) -> StoreError
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    classify(object, error.code(), status, describe(error))
 }
 
 /// By code first, by status where the code says nothing (HEAD-like answers without a body, other stores).

@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use flowship::cli::manual::{CompletionArguments, ManArguments, print_completions, write_man};
 use flowship::cli::{self, exit};
 use flowship::config::{self, Environment};
 use flowship::telemetry::{self, Audience};
 
 /// Sets up, checks and tries out flowship.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "flowctl", version, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -21,7 +22,23 @@ enum Command {
     Setup(cli::setup::Arguments),
     Ledger(cli::ledger::Arguments),
     LambdaLocal(cli::lambda_local::Arguments),
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionArguments),
+    /// Print the manual page, or write a page per command
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(ManArguments),
 }
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  flowctl completions bash > ~/.local/share/bash-completion/completions/flowctl
+  flowctl completions fish > ~/.config/fish/completions/flowctl.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  flowctl man | man -l -
+  flowctl man --dir ~/.local/share/man/man1";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -33,6 +50,8 @@ async fn main() -> ExitCode {
         Command::Setup(arguments) => cli::setup::run(arguments, environment).await,
         Command::Ledger(arguments) => cli::ledger::run(arguments, environment).await,
         Command::LambdaLocal(arguments) => cli::lambda_local::run(arguments).await,
+        Command::Completions(arguments) => print_completions(&arguments, Arguments::command()),
+        Command::Man(arguments) => write_man(&arguments, Arguments::command()),
     };
     result.unwrap_or_else(|error| {
         cli::tell(format_args!("flowctl: {error:#}"));

@@ -91,7 +91,7 @@ impl<S: BulkSink> Courier<S> {
                 }
                 Step::Shrunk => None,
                 Step::Nothing(retry) => patience.note(retry),
-                Step::Stopped(failure) => Some(failure),
+                Step::TakesNothing(failure) | Step::Stopped(failure) => Some(failure),
             };
             if let Some(failure) = failure {
                 give_up(&body, &due, &failure, &mut report);
@@ -142,6 +142,7 @@ impl<S: BulkSink> Courier<S> {
                 turn.pushed_back(&push_back, deadline);
             }
             Step::Shrunk => turn.too_large(num_bytes(body, piece)),
+            Step::TakesNothing(_) => turn.takes_nothing(),
             Step::Stopped(_) => {}
         }
         (step, num_sent)
@@ -157,6 +158,8 @@ enum Step {
     },
     /// Too large; less next time.
     Shrunk,
+    /// Too large although it is a single document.
+    TakesNothing(Failure),
     /// Nothing counts.
     Nothing(Retry),
     /// Trying again makes no sense now.
@@ -222,28 +225,22 @@ fn read(body: &Body, piece: &[Position], answer: &BulkAnswer, report: &mut BodyR
             let (again, retry) = settle(body, piece, outcomes, report);
             Step::Settled { again, retry }
         }
-        Meaning::TooLarge => split(body, piece, report),
+        Meaning::TooLarge => split(body, piece),
         Meaning::Retry(retry) => Step::Nothing(retry),
         Meaning::Stop(failure) => Step::Stopped(failure),
     }
 }
 
-/// 413: less next time. A single document that is too large will never be taken.
-fn split(body: &Body, piece: &[Position], report: &mut BodyReport) -> Step {
-    if let [position] = piece {
-        let refusal = Refusal {
-            status: 413,
-            kind: "content_too_large".to_owned(),
-            reason: "the document alone is larger than the server takes".to_owned(),
-        };
-        refuse(body, *position, refusal, report);
-        return Step::Settled {
-            again: Vec::new(),
-            retry: None,
-        };
+/// 413: less next time. No document is as large as the smallest body that the settings allow: a server that does not
+/// take one alone takes too little.
+fn split(body: &Body, piece: &[Position]) -> Step {
+    let num_bytes = num_bytes(body, piece);
+    if piece.len() == 1 {
+        let detail = format!("413 for a single document, of {num_bytes} bytes");
+        return Step::TakesNothing(Failure::new(Reason::BulkMisconfigured, detail));
     }
     tracing::warn!(
-        num_bytes = num_bytes(body, piece),
+        num_bytes,
         "Elasticsearch does not take a bulk body of this size (413); set FLOWSHIP_BULK_MAX_BYTES lower"
     );
     Step::Shrunk

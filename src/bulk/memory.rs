@@ -69,6 +69,11 @@ impl MemorySink {
         self.state.lock().unwrap().refused_marker = Some(marker);
     }
 
+    /// No document is refused any more.
+    pub(crate) fn mend(&self) {
+        self.state.lock().unwrap().refused_marker = None;
+    }
+
     pub(crate) fn num_documents(&self) -> usize {
         self.state.lock().unwrap().documents.len()
     }
@@ -96,6 +101,7 @@ impl State {
         let answer = |status, body: Value| BulkAnswer {
             status,
             retry_after: None,
+            redirected_to: None,
             body: Bytes::from(body.to_string()),
         };
         match &fault {

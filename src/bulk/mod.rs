@@ -29,6 +29,8 @@ pub struct BulkAnswer {
     pub status: u16,
     /// `Retry-After`, where a proxy in front of the server sent one.
     pub retry_after: Option<Duration>,
+    /// The URL that answered, where it is not the one that was asked: most redirects lose the body on the way.
+    pub redirected_to: Option<String>,
     /// The body.
     pub body: Bytes,
 }

@@ -155,6 +155,13 @@ impl Turn<'_> {
         state.ceiling = state.ceiling.min((num_bytes / 2).max(1));
         state.max_bytes = state.max_bytes.min(state.ceiling);
     }
+
+    /// It does not even take a single document (413): that says nothing of sizes, and is over once it is mended.
+    pub(super) fn takes_nothing(self) {
+        let state = &mut *self.pressure.state();
+        state.ceiling = state.most_bytes;
+        state.max_bytes = state.most_bytes;
+    }
 }
 
 impl Drop for Turn<'_> {
@@ -169,9 +176,10 @@ impl Drop for Turn<'_> {
 
 #[derive(Debug)]
 struct State {
-    /// Of one request, now; the most that the server may be sent at all.
+    /// Of one request: now, the most that the server may be sent at all, and the most that settings allow.
     max_bytes: usize,
     ceiling: usize,
+    most_bytes: usize,
     /// Requests at a time, now and at most.
     max_in_flight: usize,
     most_in_flight: usize,
@@ -192,6 +200,7 @@ impl State {
         Self {
             max_bytes,
             ceiling: max_bytes,
+            most_bytes: max_bytes,
             max_in_flight,
             most_in_flight: max_in_flight,
             num_taken: 0,

@@ -67,11 +67,26 @@ impl Retry {
 
 /// Reads the answer to a request of `num_items` items.
 pub(super) fn read(answer: &BulkAnswer, num_items: usize) -> Meaning {
-    match answer.status {
+    let meaning = match answer.status {
         200 => read_items(&answer.body, num_items),
         413 => Meaning::TooLarge,
         status => read_refused_request(status, &answer.body),
+    };
+    match &answer.redirected_to {
+        Some(url) => read_redirected(url, meaning),
+        None => meaning,
     }
+}
+
+/// What is no bulk answer is that of a login page or of another server, which asking again does not change.
+fn read_redirected(url: &str, meaning: Meaning) -> Meaning {
+    let failure = match meaning {
+        Meaning::Retry(retry) if retry.failure.reason == Reason::BulkAnswerInvalid => retry.failure,
+        Meaning::Stop(failure) => failure,
+        meaning => return meaning,
+    };
+    let detail = format!("redirected to {url}: {}", failure.detail);
+    Meaning::Stop(Failure::new(Reason::BulkMisconfigured, detail))
 }
 
 fn read_items(body: &[u8], num_items: usize) -> Meaning {

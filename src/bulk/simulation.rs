@@ -76,6 +76,7 @@ impl BulkSink for Line {
         Ok(BulkAnswer {
             status,
             retry_after: None,
+            redirected_to: None,
             body: Bytes::from(json!({ "items": items }).to_string()),
         })
     }
@@ -266,7 +267,7 @@ fn a_server_that_throttles_is_used_and_shared_however_many_functions_there_are()
     for model in MODELS {
         for num_couriers in [1, 2, 4, 8] {
             // Enough that chance evens out.
-            let num_documents = 7_000 * u32::try_from(num_couriers.max(2)).unwrap();
+            let num_documents = 10_000 * u32::try_from(num_couriers.max(2)).unwrap();
             let outcome = run(model, num_couriers, num_documents, 1);
             let what = format!(
                 "{num_couriers} before a server with {}: {outcome:.2?}",

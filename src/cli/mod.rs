@@ -7,6 +7,7 @@ use std::io::{self, Write};
 pub mod convert;
 pub mod lambda_local;
 pub mod ledger;
+pub mod manual;
 pub mod redrive;
 pub mod setup;
 

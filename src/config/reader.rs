@@ -126,6 +126,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Where it must be known. What is wrong with a value is told by whoever reads the other settings, too.
+    pub(super) fn quarantine_place(&mut self) -> Option<Place> {
+        const NAME: &str = "QUARANTINE_URI";
+        if self.get(NAME).is_none() {
+            self.problem(NAME, "is not set: give the s3://bucket/prefix of the function");
+        }
+        if !self.problems.iter().any(|problem| problem.name == NAME) {
+            return self.quarantine().place;
+        }
+        None
+    }
+
     fn enrich(&mut self) -> EnrichSettings {
         EnrichSettings {
             community_id: self.boolean("COMMUNITY_ID"),

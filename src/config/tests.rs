@@ -107,3 +107,23 @@ fn files_are_named_by_path_or_uri() {
     );
     assert_eq!(settings.geo_asn_db, []);
 }
+
+#[test]
+fn shipping_lines_again_needs_the_functions_settings_but_no_queues() {
+    let values = [GOOD[0], ("QUARANTINE_URI", "s3://kept/bad")];
+    let settings = ReplaySettings::read(&environment(&values), true).unwrap();
+    assert_eq!(settings.place.to_string(), "s3://kept/bad/");
+    assert!(settings.elasticsearch.is_some());
+    let only_looks = ReplaySettings::read(&environment(&values[1..]), false).unwrap();
+    assert!(only_looks.elasticsearch.is_none());
+    let problems = ReplaySettings::read(&environment(&[("KEEP_NODATA", "yes")]), true).unwrap_err();
+    insta::assert_snapshot!(problems, @"
+    FLOWSHIP_ELASTICSEARCH_URLS: is not set: give the URL of Elasticsearch, for example https://es.example.com:9200
+    FLOWSHIP_KEEP_NODATA: `yes` is neither true nor false
+    FLOWSHIP_QUARANTINE_URI: is not set: give the s3://bucket/prefix of the function
+    ");
+    let wrong = environment(&[("QUARANTINE_URI", "s3://kept")]);
+    let problems = ReplaySettings::read(&wrong, false).unwrap_err();
+    insta::assert_snapshot!(problems, @"FLOWSHIP_QUARANTINE_URI: `s3://kept` is not s3://bucket/prefix, with a prefix that no flow log is under");
+    assert_eq!(read_quarantine_place(&wrong).unwrap_err(), problems);
+}

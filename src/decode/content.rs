@@ -34,6 +34,16 @@ pub enum Line<'a> {
     NoMessage(&'a [u8]),
 }
 
+impl Line<'_> {
+    /// What it takes in memory.
+    pub fn num_bytes_held(self) -> usize {
+        match self {
+            Line::Whole(line) | Line::NoMessage(line) | Line::Row { line, .. } => line.len(),
+            Line::TooLong { .. } => 0,
+        }
+    }
+}
+
 /// A line and where it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed<'a> {

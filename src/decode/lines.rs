@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use memchr::memchr;
 
-use super::value::{ValueEnd, unwrap, value_end};
+use super::value::{ValueEnd, unwrap_line, value_end};
 use super::window::Window;
 use super::{DecodeError, Line, Placed};
 
@@ -82,7 +82,7 @@ impl<R: BufRead> Lines<R> {
         match end {
             ValueEnd::Closed(num_bytes) | ValueEnd::Open(num_bytes) => {
                 let value = self.window.consume(num_bytes);
-                Ok(unwrap(value, &mut self.scratch).unwrap_or(Line::NoMessage(value)))
+                Ok(unwrap_line(value, &mut self.scratch))
             }
             ValueEnd::TooLong { num_bytes, .. } => Ok(Line::TooLong { num_bytes }),
         }

@@ -19,6 +19,7 @@ pub use chunks::ChunkReader;
 pub use content::{Content, Line, Placed};
 pub use error::DecodeError;
 pub use lines::MAX_LINE_BYTES;
+pub use value::unwrap_line;
 
 #[cfg(test)]
 pub(crate) use self::parquet::samples;

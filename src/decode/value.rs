@@ -126,6 +126,11 @@ struct Wrapper<'a> {
     message: Cow<'a, str>,
 }
 
+/// The line that this JSON wraps, else the JSON: what is read of it where it stands in a text.
+pub fn unwrap_line<'a>(json: &'a [u8], scratch: &'a mut Vec<u8>) -> Line<'a> {
+    unwrap(json, scratch).unwrap_or(Line::NoMessage(json))
+}
+
 /// The wrapped line. `scratch` holds it where it has escaped characters.
 pub(super) fn unwrap<'a>(value: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<Line<'a>, serde_json::Error> {
     let wrapper: Wrapper<'_> = serde_json::from_slice(value)?;

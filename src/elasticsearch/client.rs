@@ -12,12 +12,14 @@ use elasticsearch::http::headers::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, He
 use elasticsearch::http::transport::{
     MultiNodeConnectionPool, SingleNodeConnectionPool, Transport, TransportBuilder,
 };
-use elasticsearch::http::{Method, StatusCode};
+use elasticsearch::http::{Method, StatusCode, Url};
 use serde::Deserialize;
 
 use crate::bulk::{BulkAnswer, BulkSink, SendError};
 use crate::config::{self, Credentials, ElasticsearchSettings};
 use crate::outcome::error_chain;
+
+const BULK: &str = "_bulk";
 
 /// What of a `_bulk` answer is needed. `items.*.status` must stay: an item without any of the named fields vanishes
 /// from the array, and positions shift.
@@ -93,6 +95,7 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Transport,
+    urls: Vec<Url>,
     first_url: String,
     credentials_setting: &'static str,
 }
@@ -139,6 +142,7 @@ impl Client {
             .map_err(|error| ClientError::Build(error.to_string()))?;
         Ok(Self {
             transport,
+            urls: settings.urls.clone(),
             first_url,
             credentials_setting,
         })
@@ -183,6 +187,16 @@ impl Client {
             self.transport.set_auth(credentials);
         }
         Ok(())
+    }
+
+    /// The URL that an answer to `_bulk` came from, unless it is one of ours. Without its query, which may be secret.
+    fn redirected_to(&self, answered_by: &Url) -> Option<String> {
+        let mut answered_by = answered_by.clone();
+        answered_by.set_query(None);
+        answered_by.set_fragment(None);
+        let mut asked = self.urls.iter().filter_map(|url| url.join(BULK).ok());
+        let is_ours = asked.any(|url| url == answered_by);
+        (!is_ours).then(|| answered_by.into())
     }
 
     /// Where the cluster is.
@@ -240,7 +254,7 @@ impl BulkSink for Client {
         let query = [("filter_path", BULK_FILTER_PATH)];
         let sent = self.transport.send(
             Method::Post,
-            "_bulk",
+            BULK,
             headers,
             Some(&query),
             Some(gzip),
@@ -249,10 +263,12 @@ impl BulkSink for Client {
         let response = sent.await.map_err(|error| to_send_error(&error))?;
         let status = response.status_code().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(parse_retry_after);
+        let redirected_to = self.redirected_to(response.url());
         let body = response.bytes().await.map_err(|error| to_send_error(&error))?;
         Ok(BulkAnswer {
             status,
             retry_after,
+            redirected_to,
             body,
         })
     }

@@ -39,6 +39,7 @@ fn entry() -> LedgerEntry {
             },
             first_record: Some(time("2026-11-20T03:10:01Z")),
             last_record: Some(time("2026-11-20T03:14:59Z")),
+            lag_ms: Some(368_123),
             complete: false,
             fate: Fate::DeadLetter,
             reason: Some("decode.truncated_gzip".into()),
@@ -98,7 +99,7 @@ fn an_entry_is_read_as_it_was_written_and_absent_is_absent() {
     let mut entry = entry();
     let text = serde_json::to_string(&entry).unwrap();
     assert_eq!(serde_json::from_str::<LedgerEntry>(&text).unwrap(), entry);
-    insta::assert_snapshot!(text, @r#"{"@timestamp":"2026-11-20T03:21:07.123Z","cloud.account.id":"123456789012","cloud.region":"us-east-1","flowship.version":"0.1.0","flowship.object":{"uri":"s3://logs/123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0310Z_fe123456.log.gz","bucket":"logs","key":"123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0310Z_fe123456.log.gz","version_id":"v1","flow_log_id":"fl-1234abcd","time":"2026-11-20T03:10:00Z","slot":"2026-11-20T03:10:00Z","size":1000,"lines":15,"indexed":5,"duplicate":4,"no_data":3,"quarantined":2,"refused":1,"first_record":"2026-11-20T03:10:01Z","last_record":"2026-11-20T03:14:59Z","complete":false,"fate":"dead letter","reason":"decode.truncated_gzip","detail":"ends early","quarantine":"s3://quarantine/bad/1.ndjson.gz","attempts":2,"hops":1,"passes":3,"duration_ms":250,"message_id":"m1"}}"#);
+    insta::assert_snapshot!(text, @r#"{"@timestamp":"2026-11-20T03:21:07.123Z","cloud.account.id":"123456789012","cloud.region":"us-east-1","flowship.version":"0.1.0","flowship.object":{"uri":"s3://logs/123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0310Z_fe123456.log.gz","bucket":"logs","key":"123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0310Z_fe123456.log.gz","version_id":"v1","flow_log_id":"fl-1234abcd","time":"2026-11-20T03:10:00Z","slot":"2026-11-20T03:10:00Z","size":1000,"lines":15,"indexed":5,"duplicate":4,"no_data":3,"quarantined":2,"refused":1,"first_record":"2026-11-20T03:10:01Z","last_record":"2026-11-20T03:14:59Z","lag_ms":368123,"complete":false,"fate":"dead letter","reason":"decode.truncated_gzip","detail":"ends early","quarantine":"s3://quarantine/bad/1.ndjson.gz","attempts":2,"hops":1,"passes":3,"duration_ms":250,"message_id":"m1"}}"#);
     entry.set_fate(Fate::Indexed);
     entry.account = None;
     entry.region = None;
@@ -168,6 +169,7 @@ fn read(status: u16, body: &str, num_entries: usize) -> Result<(), LedgerError> 
     let answer = BulkAnswer {
         status,
         retry_after: None::<Duration>,
+        redirected_to: None,
         body: body.to_owned().into(),
     };
     read_answer(&answer, num_entries)

@@ -32,6 +32,8 @@ pub(super) fn entry(
     } = object.key_origin();
     let ended_at = now.round(Unit::Millisecond).unwrap_or(now);
     let (time, slot) = ledger::time_of(object, named.event_time, ended_at);
+    let last_record = so_far.times.and_then(|(_, last)| ledger::second(last));
+    let lag = last_record.map(|last| ended_at.as_millisecond().saturating_sub(last.as_millisecond()));
     let (reason, detail) = failure.map(ledger::describe).unzip();
     LedgerEntry {
         ended_at,
@@ -49,7 +51,8 @@ pub(super) fn entry(
             size: report.size,
             counts: so_far.counts,
             first_record: so_far.times.and_then(|(first, _)| ledger::second(first)),
-            last_record: so_far.times.and_then(|(_, last)| ledger::second(last)),
+            last_record,
+            lag_ms: lag.and_then(|lag| lag.try_into().ok()),
             complete: fate == Fate::Indexed,
             fate,
             reason,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{ObjectBody, ObjectInfo, ObjectRef, ObjectStore, OpenObject, StoreError};
+use super::{
+    ListedObject, ObjectBody, ObjectInfo, ObjectPage, ObjectRef, ObjectStore, OpenObject, StoreError,
+};
 
 /// What a stored object does when it is read.
 #[derive(Clone, Debug)]
@@ -94,6 +96,16 @@ impl ObjectStore for MemoryStore {
         })
     }
 
+    async fn list(&self, bucket: &str, prefix: &str, after: &str) -> Result<ObjectPage, StoreError> {
+        let objects = self.objects.lock().unwrap();
+        let in_bucket = objects.iter().filter(|((of, _), _)| of == bucket);
+        let listed = in_bucket.filter_map(|((_, key), content)| {
+            let size = usize::try_from(content.size()?).ok()?;
+            Some((key.clone(), size))
+        });
+        Ok(page(bucket, prefix, after, listed))
+    }
+
     async fn head(&self, object: &ObjectRef) -> Result<ObjectInfo, StoreError> {
         let open = self.open(object).await?;
         let size = match open.body.content {
@@ -115,12 +127,50 @@ impl ObjectStore for MemoryStore {
     }
 }
 
+/// A page as S3 would make it, but of two objects: most tests have few.
+pub(crate) fn page(
+    bucket: &str,
+    prefix: &str,
+    after: &str,
+    all: impl Iterator<Item = (String, usize)>,
+) -> ObjectPage {
+    let mut found: Vec<(String, usize)> = all
+        .filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after)
+        .collect();
+    found.sort();
+    let has_more = found.len() > 2;
+    found.truncate(2);
+    let listed = found.into_iter().map(|(key, size)| ListedObject {
+        object: ObjectRef {
+            bucket: bucket.to_owned(),
+            key,
+            version_id: None,
+        },
+        size: size as u64,
+    });
+    ObjectPage {
+        objects: listed.collect(),
+        has_more,
+    }
+}
+
 /// The bytes of one object, in chunks of an odd size.
 #[derive(Debug)]
 pub(crate) struct MemoryBody {
     object: ObjectRef,
     content: Content,
     position: usize,
+}
+
+impl MemoryBody {
+    /// All of these bytes.
+    pub(crate) fn of(object: &ObjectRef, bytes: Bytes) -> Self {
+        Self {
+            object: object.clone(),
+            content: Content::Whole(bytes),
+            position: 0,
+        }
+    }
 }
 
 impl ObjectBody for MemoryBody {

@@ -9,7 +9,6 @@
 //! The same pass over the same object gives the same key, so that a replay overwrites the file and adds none. What goes
 //! aside, and when, is decided in [`crate::ship`].
 
-use std::fmt;
 use std::future::Future;
 use std::io::Write;
 
@@ -19,7 +18,6 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::document::ObjectHash;
 use crate::object::{ObjectInfo, ObjectRef};
 use crate::outcome::{Failure, Reason};
 
@@ -27,11 +25,17 @@ mod line;
 #[cfg(test)]
 pub(crate) mod memory;
 mod origin;
+mod place;
 mod read;
+mod remainder;
+mod tally;
 
 pub use line::QuarantinedLine;
 pub use origin::Origin;
+pub use place::{FileAddress, Place};
 pub use read::{QuarantineFile, ReadError};
+pub use remainder::{Remainder, Replayed};
+pub use tally::{Cause, Group, Tally};
 
 /// Largest file before its head, half of it for lines that cannot be read, half for refused documents: some hundred
 /// thousand lines, all of which are held in memory until the last document of their object has its verdict. An object
@@ -44,6 +48,9 @@ const GZIP_LEVEL: u32 = 1;
 const MEMORY: &str = "writing to memory does not fail";
 
 /// Where quarantine files are written. Implemented for S3 in [`crate::aws::s3`].
+///
+/// The function only puts: it knows nothing of what was there. Who has read a file and writes what remains of it
+/// replaces, so that a file that the function wrote in between is never lost.
 pub trait Quarantine: Send + Sync + 'static {
     /// Writes or overwrites an object. It is there when this returns `Ok`.
     fn put(
@@ -51,6 +58,23 @@ pub trait Quarantine: Send + Sync + 'static {
         object: &ObjectRef,
         bytes: Bytes,
     ) -> impl Future<Output = Result<(), QuarantineError>> + Send;
+
+    /// Overwrites an object that is still the one with this ETag, and no other one.
+    fn replace(
+        &self,
+        object: &ObjectRef,
+        etag: &str,
+        bytes: Bytes,
+    ) -> impl Future<Output = Result<Replacement, QuarantineError>> + Send;
+}
+
+/// What became of an object that was to be overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replacement {
+    /// The new bytes are there.
+    Written,
+    /// It is another one by now, and was left as it is.
+    Changed,
 }
 
 /// A quarantine file that was not written, as far as is known.
@@ -67,58 +91,6 @@ impl QuarantineError {
     /// The failure to report for the object whose lines they are: it comes back with them.
     pub fn failure(&self) -> Failure {
         Failure::new(Reason::QuarantineUnavailable, self.to_string())
-    }
-}
-
-/// The bucket and the prefix under which all quarantine files lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    bucket: String,
-    /// Ends with `/`.
-    prefix: String,
-}
-
-impl Place {
-    /// Parses `s3://bucket/prefix`. `None` where it is not that: without a prefix, files and logs of one bucket could
-    /// not be told apart.
-    pub fn parse_uri(uri: &str) -> Option<Self> {
-        let ObjectRef { bucket, key, .. } = ObjectRef::parse_uri(uri)?;
-        let prefix = key.trim_matches('/');
-        (!prefix.is_empty()).then(|| Self {
-            bucket,
-            prefix: format!("{prefix}/"),
-        })
-    }
-
-    /// Whether an object is one of the files here, which are no flow logs.
-    pub fn holds(&self, object: &ObjectRef) -> bool {
-        object.bucket == self.bucket && object.key.starts_with(&self.prefix)
-    }
-
-    /// The file of the pass over `object` that begins with its line `first_line`:
-    /// `{prefix}/{dataset}/{yyyy}/{MM}/{dd}/{hash of bucket and key}-{first line}.ndjson.gz`. The day is that of the stamp
-    /// in the key, else that on which the object was written, and never today: a replay must find the same file.
-    pub fn file_of(
-        &self,
-        object: &ObjectRef,
-        info: &ObjectInfo,
-        dataset: &str,
-        first_line: u64,
-    ) -> ObjectRef {
-        let written = object.key_stamp().or(info.last_modified).unwrap_or_default();
-        let day = timestamp(written).strftime("%Y/%m/%d");
-        let hash = ObjectHash::new(&object.bucket, &object.key);
-        ObjectRef {
-            bucket: self.bucket.clone(),
-            key: format!("{}{dataset}/{day}/{hash}-{first_line}.ndjson.gz", self.prefix),
-            version_id: None,
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}/{}", self.bucket, self.prefix)
     }
 }
 
@@ -139,6 +111,9 @@ pub struct Head {
     pub formats: Vec<String>,
     /// flowship's version.
     pub version: String,
+    /// What became of lines that were in this file before; absent while it is as it was written first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<Replayed>,
 }
 
 /// The object that quarantined lines are of, and what the store said of it; what it did not say is absent.
@@ -174,6 +149,20 @@ impl SourceObject {
             last_modified: info.last_modified.map(timestamp),
         }
     }
+
+    /// The object, and as much of what the store said of it as documents depend on.
+    pub fn to_object(&self) -> (ObjectRef, Option<u32>) {
+        let object = ObjectRef {
+            bucket: self.bucket.clone(),
+            key: self.key.clone(),
+            version_id: self.version_id.clone(),
+        };
+        let last_modified = self.last_modified.map(Timestamp::as_second);
+        (
+            object,
+            last_modified.and_then(|seconds| u32::try_from(seconds).ok()),
+        )
+    }
 }
 
 impl Head {
@@ -185,6 +174,7 @@ impl Head {
             lines,
             formats,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            replayed: None,
         }
     }
 

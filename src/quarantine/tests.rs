@@ -150,6 +150,44 @@ fn a_place_is_a_bucket_and_a_prefix() {
 }
 
 #[test]
+fn a_key_tells_the_dataset_and_the_day() {
+    let place = place();
+    let file = place.file_of(&object(KEY), &info(), "tgw", 7);
+    let address = place.address_of(&file.key).unwrap();
+    assert_eq!(
+        (address.dataset, address.day.to_string()),
+        ("tgw", "2026-11-20".into())
+    );
+    assert_eq!(address.name, "6bc25f99f7baa6a20a15e92b21f2da23-7");
+    for other in [
+        "bad/lines/vpc/2026/11/20/x.ndjson",
+        "bad/lines/vpc/2026/11/31/x.ndjson.gz",
+        "bad/lines/vpc/2026/11/x.ndjson.gz",
+        "bad/lines/x.ndjson.gz",
+        "worse/lines/vpc/2026/11/20/x.ndjson.gz",
+    ] {
+        assert_eq!(place.address_of(other), None, "{other}");
+    }
+}
+
+#[test]
+fn what_remains_is_a_file_that_knows_what_has_left_it() {
+    let lines = [refused(Line::Whole(b"x")), refused(Line::Whole(b"y"))];
+    let at = "2026-11-21T01:02:03Z".parse().unwrap();
+    let mut stays = Remainder::default();
+    stays.add(&lines[1]);
+    let first = head(2).rewritten([Remainder::default(), stays, Remainder::default()], at);
+    let read = QuarantineFile::open(&first[..]).unwrap();
+    let head_of_first = read.head.clone();
+    assert_eq!((head_of_first.lines, &head_of_first.object), (1, &head(2).object));
+    assert_eq!(read.map(Result::unwrap).collect::<Vec<_>>(), lines[1..]);
+
+    let second = head_of_first.rewritten(Default::default(), at);
+    insta::assert_snapshot!(text_of(&second).replace(env!("CARGO_PKG_VERSION"), "0.1.0"), @r#"{"object":{"bucket":"logs","key":"AWSLogs/1/vpcflowlogs/us-east-1/2026/11/20/1_vpcflowlogs_us-east-1_fl-1_20261120T1620Z_0.log.gz","version_id":"v1","size":4096,"etag":"\"e1\"","last_modified":"2026-11-21T00:05:04Z"},"first_line":1,"lines":0,"formats":["srcaddr end"],"version":"0.1.0","replayed":{"at":"2026-11-21T01:02:03Z","lines":2}}"#);
+    assert_eq!(QuarantineFile::open(&second[..]).unwrap().count(), 0);
+}
+
+#[test]
 fn what_does_not_fit_is_let_go_and_said() {
     let mut random = fastrand::Rng::with_seed(7);
     let mut gathered = Gathered::default();

@@ -14,9 +14,11 @@ use crate::outcome::Failure;
 use crate::quarantine::Origin;
 
 mod formats;
+mod kept;
 mod stop;
 
 pub use formats::Formats;
+pub use kept::{KeptFormats, KeptLine, NotKept};
 use stop::Stop;
 
 /// A segment is handed on at this size: small enough that little waits in it, large enough that handing on costs
@@ -150,6 +152,16 @@ impl Converter {
         source: &Source,
         taker: &mut impl Taker,
     ) -> ReadSummary {
+        self.run(producer, source, taker, |reading| reading.read(reader))
+    }
+
+    fn run<T: Taker>(
+        &self,
+        producer: usize,
+        source: &Source,
+        taker: &mut T,
+        read: impl FnOnce(&mut Reading<'_, T>) -> Result<(), Stop>,
+    ) -> ReadSummary {
         let mut tools = self.take_tools();
         tools.writer.start_object();
         let mut reading = Reading {
@@ -170,7 +182,7 @@ impl Converter {
             },
             malformed_bytes: 0,
         };
-        if let Err(stop) = reading.read(reader) {
+        if let Err(stop) = read(&mut reading) {
             reading.end(&stop);
         }
         let summary = reading.summary;
@@ -425,7 +437,7 @@ impl<T: Taker> Reading<'_, T> {
 
     fn malformed(&mut self, line: Line<'_>, error: LineError) {
         self.summary.malformed += 1;
-        self.malformed_bytes += num_bytes(line);
+        self.malformed_bytes += line.num_bytes_held();
         let origin = self.origin(line);
         self.taker.malformed(&origin, &error);
         if self.summary.first_malformed.is_none() {
@@ -466,14 +478,6 @@ fn as_read<'a>(line: &'a [u8], spans: Option<&'a [(usize, usize)]>) -> Line<'a> 
     match spans {
         None => Line::Whole(line),
         Some(spans) => Line::Row { line, spans },
-    }
-}
-
-/// What a line takes in memory.
-fn num_bytes(line: Line<'_>) -> usize {
-    match line {
-        Line::Whole(line) | Line::NoMessage(line) | Line::Row { line, .. } => line.len(),
-        Line::TooLong { .. } => 0,
     }
 }
 

@@ -13,6 +13,7 @@ mod aside;
 pub mod convert;
 mod progress;
 mod reader;
+pub mod replay;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

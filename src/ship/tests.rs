@@ -13,6 +13,7 @@ use crate::outcome::{Counts, Disposition};
 use crate::quarantine::memory::MemoryQuarantine;
 
 mod quarantine;
+mod replay;
 mod resumed;
 
 const HEADER: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";

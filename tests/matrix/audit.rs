@@ -13,6 +13,9 @@ use crate::support::{FlowLog, World};
 /// Documents of one page of a search; all pages together have no limit.
 const PAGE: u64 = 10_000;
 
+/// An account that is no number: a line with it belongs into quarantine, where the mapping of accounts is a number's.
+pub(crate) const REFUSED_ACCOUNT: &str = "unknown";
+
 /// An object that was put into a world's bucket, and the lines that must be accounted for.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
@@ -56,6 +59,9 @@ impl Account {
     }
 }
 
+/// The reason of a dead letter that the queue's own redrive policy has moved: the message as it was.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 /// A dead letter.
 #[derive(Clone, Debug)]
 pub(crate) struct Letter {
@@ -69,7 +75,8 @@ struct Line<'a> {
     key: &'a str,
     ordinal: u64,
     raw: &'a str,
-    /// What is in Elasticsearch once it is indexed: `_id`, and what tells it from all other lines. `None`: it is malformed.
+    /// What is in Elasticsearch once it is indexed: `_id`, and what tells it from all other lines. `None`: it is
+    /// malformed, or its document is refused.
     document: Option<(String, String)>,
     is_required: bool,
 }
@@ -160,7 +167,7 @@ impl Letter {
         let reason = Reason::all().find(|reason| reason.as_str() == self.reason);
         let disposition = reason.map(|reason| reason.disposition().as_str());
         let told = self.message.attributes.get("disposition").map(String::as_str);
-        if reason.is_none() || told != disposition {
+        if (reason.is_none() && self.reason != UNKNOWN) || told != disposition {
             problems.push(format!("reason or disposition: {:?}", self.message));
         }
         let body: Result<Value, _> = serde_json::from_str(&self.message.body);
@@ -177,7 +184,8 @@ fn lines<'a>(world: &World, object: &'a Object) -> Vec<Line<'a>> {
     let records = object.log.text().lines().skip(1);
     let line = |(ordinal, raw): (u64, &'a str)| {
         let columns: Vec<&str> = raw.split(' ').collect();
-        let document = (columns.len() == 14).then(|| {
+        let is_taken = columns.len() == 14 && columns[1] != REFUSED_ACCOUNT;
+        let document = is_taken.then(|| {
             let end = columns[11].parse().expect("the time of a record");
             let id = DocumentId::new(hash, end, ordinal, raw.as_bytes(), &mut Vec::new());
             let id = String::from_utf8(id.to_text().to_vec()).unwrap();
@@ -249,7 +257,8 @@ async fn quarantined(world: &World) -> BTreeSet<(String, u64, String)> {
 async fn letters(world: &World, problems: &mut Vec<String>) -> Vec<Letter> {
     let mut letters = Vec::new();
     for message in peek(&world.dead_letters).await {
-        let reason = message.attributes.get("reason").cloned().unwrap_or_default();
+        let reason = message.attributes.get("reason");
+        let reason = reason.map_or_else(|| UNKNOWN.to_owned(), String::clone);
         let named = keys(&message.body);
         if named.len() > 1 {
             problems.push(format!("a dead letter of several objects: {}", message.body));

@@ -9,6 +9,9 @@ use super::stage::{HIT, Stage};
 use crate::support::World;
 use crate::support::proxy::{Fault, Requests, Uses};
 
+/// The AWS SDK asks three times where another attempt may help: a fault that outlasts them is one that we see.
+pub(crate) const ATTEMPTS: u64 = 3;
+
 /// One case.
 #[derive(Clone, Copy)]
 pub(crate) struct Case {
@@ -81,6 +84,14 @@ impl Lasting {
             Self::ForEver => "ever",
         }
     }
+
+    /// Of a rule, where "once" is so many times.
+    pub(crate) fn uses(self, times: u64) -> Uses {
+        match self {
+            Self::Once => Uses::Times(times),
+            Self::ForEver => Uses::ForEver,
+        }
+    }
 }
 
 impl Case {
@@ -104,11 +115,7 @@ impl Case {
     async fn begin(&self, stage: &Stage, lasting: Lasting) {
         match self.trouble {
             Trouble::Requests(requests, fault, times) => {
-                let uses = match lasting {
-                    Lasting::Once => Uses::Times(times),
-                    Lasting::ForEver => Uses::ForEver,
-                };
-                stage.proxy.add(requests, fault, uses);
+                stage.proxy.add(requests, fault, lasting.uses(times));
             }
             Trouble::State(set) => set(stage, true).await,
             Trouble::Broken | Trouble::Own(_) => {}
@@ -155,6 +162,10 @@ impl Case {
         for tally in stage.proxy.tallies() {
             let most = self.most_requests;
             assert!(tally.requests <= most, "more than {most} requests: {tally:?}");
+        }
+        if self.place == Place::Elasticsearch {
+            let num_requests = num_bulk_requests(stage);
+            assert!(num_requests <= self.most_requests, "{num_requests} requests");
         }
         match self.becomes {
             Becomes::Letter(reason) => self.assert_letters(&account, reason, 0),
@@ -221,6 +232,34 @@ impl Case {
         expected.sort_unstable();
         assert_eq!(named, expected, "{:?}", account.messages);
     }
+}
+
+/// All these troubles with requests, one after the other; in the end everything is indexed.
+pub(crate) async fn pass_in_a_row(cases: &[Case], stage: &Stage) {
+    let mut times_in_order = Vec::new();
+    for case in cases {
+        let Trouble::Requests(requests, fault, times) = case.trouble else {
+            panic!("{} is no trouble with requests", case.name);
+        };
+        stage.proxy.add(requests, fault, Uses::Times(times));
+        times_in_order.push((case.name, times));
+    }
+    stage.put_all(None).await;
+    stage.world.drain().await;
+    let tallies = stage.proxy.tallies();
+    let hits = cases
+        .iter()
+        .zip(tallies)
+        .map(|(case, tally)| (case.name, tally.hits));
+    assert_eq!(Vec::from_iter(hits), times_in_order);
+    stage.assert_complete_or(None).await;
+}
+
+/// Of all invocations so far, as the function logged it.
+fn num_bulk_requests(stage: &Stage) -> u64 {
+    let log = stage.world.invocation_log();
+    let numbers = log.iter().map(|line| line["bulk_requests"].as_u64());
+    numbers.map(|number| number.expect("it is logged")).sum()
 }
 
 /// Whether an object came back for this reason.

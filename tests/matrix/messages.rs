@@ -7,8 +7,8 @@ use super::audit::{Account, Object, audit};
 use super::case::{Becomes, Case, Lasting, Place, Trouble};
 use super::objects::wrong_checksum;
 use super::play;
-use super::stage::{BYSTANDER, HIT, ONE_BAD_LINE, Stage};
-use crate::support::proxy::{Fault, Requests, Uses};
+use super::stage::{BYSTANDER, HIT, ONE_BAD_LINE, PUT_ASIDE, Stage};
+use crate::support::proxy::{Fault, Requests};
 use crate::support::{FlowLog, gzip};
 
 /// What the cases of this family have in common: a course of their own.
@@ -126,44 +126,69 @@ async fn send_what_is_for_others(stage: &Stage, lasting: Lasting) {
     stage.assert_complete_or(None).await;
 }
 
-/// A batch of ten messages of which each ends in another way.
+/// What becomes of the first receive of a batch of ten messages, each another failure; those that come back are dead
+/// letters in the end where the trouble lasts.
+const WAYS_TO_FAIL: [(&str, &str); 7] = [
+    ("-", "notification.malformed"),
+    ("corrupt.gz", "decode.corrupt_gzip"),
+    ("cut.gz", "decode.truncated_gzip"),
+    ("denied.gz", "object.access_denied"),
+    ("header.gz", "format.invalid"),
+    ("missing.gz", "object.not_found"),
+    ("prose.gz", "format.unknown"),
+];
+const WAYS_TO_COME_BACK: [(&str, &str); 2] = [
+    ("expired.gz", "object.unavailable"),
+    (ONE_BAD_LINE, "quarantine.unavailable"),
+];
+
+/// A batch of ten messages of which each ends in another way, one of them well.
 async fn fail_in_ten_ways(stage: &Stage, lasting: Lasting) {
-    let uses = match lasting {
-        Lasting::Once => Uses::Times(1),
-        Lasting::ForEver => Uses::ForEver,
-    };
     let denied = Fault::Answer("403 Forbidden", &[], "<Error><Code>AccessDenied</Code></Error>");
     let expired = Fault::Answer("400 Bad Request", &[], "<Error><Code>ExpiredToken</Code></Error>");
     for (requests, fault) in [
         (Requests::naming(&["GET ", "/denied.gz"]), denied),
         (Requests::naming(&["GET ", "/expired.gz"]), expired),
-        (Requests::naming(&["PUT ", "-quarantine/bad/"]), denied),
+        (PUT_ASIDE, denied),
     ] {
-        stage.proxy.add(requests, fault, uses.clone());
+        stage.proxy.add(requests, fault, lasting.uses(1));
     }
+    let objects = put_in_ten_ways(stage).await;
+    deliver_once(stage).await;
+    stage.world.drain().await;
+    let mut expected = WAYS_TO_FAIL.to_vec();
+    if lasting == Lasting::ForEver {
+        expected.extend(WAYS_TO_COME_BACK);
+        expected.sort_unstable();
+    }
+    assert_eq!(told(&audit(&stage.world, &objects).await), expected);
+
+    stage.proxy.heal();
+    for object in &objects {
+        stage.world.put(&object.key, object.log.gzip()).await;
+    }
+    stage.put_back().await;
+    stage.world.drain().await;
+    let account = audit(&stage.world, &objects).await;
+    assert_eq!(told(&account), [WAYS_TO_FAIL[0]]);
+    assert!(account.messages.is_empty() && account.waiting == 0, "{account:?}");
+}
+
+/// Nine objects as they fail, the notice of one that is missing among them, and nonsense. The answer is what they
+/// should be.
+async fn put_in_ten_ways(stage: &Stage) -> Vec<Object> {
     let world = &stage.world;
-    let log = |number| FlowLog::new().records(number, 0, 30);
-    let objects: Vec<Object> = [
-        HIT,
-        "denied.gz",
-        "expired.gz",
-        "missing.gz",
-        "cut.gz",
-        "corrupt.gz",
-        "prose.gz",
-        "header.gz",
-    ]
-    .iter()
-    .zip(10..)
-    .map(|(key, number)| Object::new(key, log(number)))
-    .chain(
-        stage
-            .objects
-            .iter()
-            .filter(|object| object.key == ONE_BAD_LINE)
-            .cloned(),
-    )
-    .collect();
+    let failing = [WAYS_TO_FAIL.as_slice(), &WAYS_TO_COME_BACK[..1]].concat();
+    let keys = failing
+        .iter()
+        .map(|(key, _reason)| *key)
+        .filter(|key| *key != "-");
+    let objects = keys.chain([HIT]).zip(10..);
+    let mut objects: Vec<Object> = objects
+        .map(|(key, number)| Object::new(key, FlowLog::new().records(number, 0, 30)))
+        .collect();
+    let with_bad_line = stage.objects.iter().find(|object| object.key == ONE_BAD_LINE);
+    objects.extend(with_bad_line.cloned());
     for object in &objects {
         let bytes = object.log.gzip();
         let bytes = match &*object.key {
@@ -180,52 +205,26 @@ async fn fail_in_ten_ways(stage: &Stage, lasting: Lasting) {
         world.put(&object.key, bytes).await;
     }
     world.send(NONSENSE[0]).await;
+    objects
+}
 
-    let messages = world.receive(10).await;
-    let function = world.function().await;
+/// One invocation gets all ten messages; only those come back that may succeed later.
+async fn deliver_once(stage: &Stage) {
+    let messages = stage.world.receive(10).await;
+    let function = stage.world.function().await;
     let mut report = function.invoke(&messages).await.unwrap();
     function.settle(&messages, &mut report).await;
     function.shut_down().await;
-    let comes_back = |body: &str| body.contains("expired.gz") || body.contains(ONE_BAD_LINE);
+    let comes_back = |body: &str| WAYS_TO_COME_BACK.iter().any(|(key, _reason)| body.contains(key));
     let expected = messages.iter().filter(|message| comes_back(&message.body));
     let failed_ids = expected.map(|message| message.id.clone()).collect();
     assert_eq!(report.outcome, Outcome::Succeeded { failed_ids });
+}
 
-    world.drain().await;
-    let account = audit(world, &objects).await;
-    let told: Vec<(&str, &str)> = account
-        .letters
-        .iter()
-        .map(|letter| (&*letter.key, &*letter.reason))
-        .collect();
-    let mut expected = vec![
-        ("-", "notification.malformed"),
-        ("corrupt.gz", "decode.corrupt_gzip"),
-        ("cut.gz", "decode.truncated_gzip"),
-        ("denied.gz", "object.access_denied"),
-        ("header.gz", "format.invalid"),
-        ("missing.gz", "object.not_found"),
-        ("prose.gz", "format.unknown"),
-    ];
-    if lasting == Lasting::ForEver {
-        expected.extend([
-            ("expired.gz", "object.unavailable"),
-            (ONE_BAD_LINE, "quarantine.unavailable"),
-        ]);
-        expected.sort_unstable();
-    }
-    assert_eq!(told, expected, "{:#?}", account.letters);
-
-    stage.proxy.heal();
-    for object in &objects {
-        world.put(&object.key, object.log.gzip()).await;
-    }
-    stage.put_back().await;
-    world.drain().await;
-    let account = audit(world, &objects).await;
-    let told: Vec<&str> = account.letters.iter().map(|letter| &*letter.reason).collect();
-    assert_eq!(told, ["notification.malformed"], "{:#?}", account.letters);
-    assert!(account.messages.is_empty() && account.waiting == 0, "{account:?}");
+/// Key and reason of every dead letter.
+fn told(account: &Account) -> Vec<(&str, &str)> {
+    let letters = account.letters.iter();
+    letters.map(|letter| (&*letter.key, &*letter.reason)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

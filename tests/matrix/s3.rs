@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use flowship::outcome::Reason;
 
-use super::case::{Becomes, Case, Place, Trouble};
+use super::case::{ATTEMPTS, Becomes, Case, Place, Trouble};
 use super::play;
-use super::stage::{BYSTANDER, HIT, ONE_BAD_LINE, Stage};
+use super::stage::{BYSTANDER, HIT, ONE_BAD_LINE, PUT_ASIDE, Stage};
 use crate::support::proxy::{Fault, Requests};
 
-/// The SDK asks three times: a fault that outlasts them is one that we see.
-const ATTEMPTS: u64 = 3;
-
 const GET: Requests = Requests::naming(&["GET ", "/hit.gz"]);
-const PUT_ASIDE: Requests = Requests::naming(&["PUT ", "-quarantine/bad/"]);
 
 /// What the cases of this family have in common.
 const USUAL: Case = Case {

@@ -5,14 +5,11 @@ use std::time::Duration;
 use flowship::outcome::Reason;
 
 use super::audit::{Object, audit};
-use super::case::{Becomes, Case, Lasting, Place, Trouble};
+use super::case::{ATTEMPTS, Becomes, Case, Lasting, Place, Trouble};
 use super::play;
-use super::stage::{HIT, Stage};
+use super::stage::{HIT, PUT_ASIDE, Stage};
 use crate::support::proxy::{Fault, Requests, Uses};
 use crate::support::{FlowLog, World};
-
-/// The SDK asks three times: a fault that outlasts them is one that we see.
-const ATTEMPTS: u64 = 3;
 
 const SEND_DEAD_LETTER: Requests =
     Requests::naming(&["AmazonSQS.SendMessage"]).with_body(|body| body.contains("-dlq"));
@@ -121,13 +118,8 @@ fn receive_often(world: &mut World) {
 
 /// SQS takes the dead letter and its answer is lost: there are several, which is visible and harmless.
 async fn lose_the_answer(stage: &Stage, lasting: Lasting) {
-    let uses = match lasting {
-        Lasting::Once => Uses::Times(1),
-        Lasting::ForEver => Uses::ForEver,
-    };
-    stage
-        .proxy
-        .add(SEND_DEAD_LETTER, Fault::ResetInsteadOfAnswer, uses);
+    let lost = Fault::ResetInsteadOfAnswer;
+    stage.proxy.add(SEND_DEAD_LETTER, lost, lasting.uses(1));
     stage.put_all(USUAL.broken).await;
     if lasting == Lasting::ForEver {
         stage.run_until_received(3).await;
@@ -151,15 +143,11 @@ async fn lose_the_answer(stage: &Stage, lasting: Lasting) {
 /// The function cannot say when a message comes back: it does all the same, by the queue's own visibility timeout.
 async fn return_by_timeout(stage: &Stage, lasting: Lasting, requests: Requests, fault: Fault, times: u64) {
     const RETURNS: u64 = 2;
-    let (uses, num_by_timeout) = match lasting {
-        Lasting::Once => (Uses::Times(times), 1),
-        Lasting::ForEver => (Uses::ForEver, RETURNS),
-    };
-    stage.proxy.add(requests, fault, uses);
-    let aside = Requests::naming(&["PUT ", "-quarantine/bad/"]);
+    let num_by_timeout = if lasting == Lasting::Once { 1 } else { RETURNS };
+    stage.proxy.add(requests, fault, lasting.uses(times));
     let s3 = stage.proxy_of(Place::S3);
     s3.add(
-        aside,
+        PUT_ASIDE,
         Fault::Answer("403 Forbidden", &[], ""),
         Uses::Times(RETURNS),
     );
@@ -175,11 +163,7 @@ async fn return_by_timeout(stage: &Stage, lasting: Lasting, requests: Requests, 
 
 /// The rest of a large object cannot be handed on: it is shipped from its start again, and in the end given up.
 async fn keep_the_rest(stage: &Stage, lasting: Lasting) {
-    let uses = match lasting {
-        Lasting::Once => Uses::Times(1),
-        Lasting::ForEver => Uses::ForEver,
-    };
-    stage.proxy.add(SEND_CONTINUATION, ACCESS_DENIED, uses);
+    stage.proxy.add(SEND_CONTINUATION, ACCESS_DENIED, lasting.uses(1));
     let bulk = Requests::naming(&["/_bulk"]);
     let elasticsearch = stage.proxy_of(Place::Elasticsearch);
     elasticsearch.add(bulk, Fault::Delay(Duration::from_millis(1500)), Uses::ForEver);

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::audit::{self, Account, Object};
 use super::case::{Case, Place};
 use crate::support::peek::peek;
+use crate::support::proxy::Requests;
 use crate::support::world::{Options, redrive};
 use crate::support::{FaultProxy, FlowLog, World};
 
@@ -21,6 +22,9 @@ pub(crate) const BYSTANDER: &str = "bystander.gz";
 /// The same, with a malformed line.
 pub(crate) const ONE_BAD_LINE: &str = "one-bad-line.gz";
 
+/// The bad line of [`ONE_BAD_LINE`] goes into quarantine.
+pub(crate) const PUT_ASIDE: Requests = Requests::naming(&["PUT ", "-quarantine/bad/"]);
+
 const ELASTICSEARCH_URLS: &str = "FLOWSHIP_ELASTICSEARCH_URLS";
 
 /// A world, the proxies between it and its servers, and its objects.
@@ -29,17 +33,46 @@ pub(crate) struct Stage {
     /// The proxy where the case's trouble is.
     pub(crate) proxy: Arc<FaultProxy>,
     /// That one, and those in front of the other servers.
-    proxies: BTreeMap<Place, Arc<FaultProxy>>,
+    proxies: Proxies,
     pub(crate) objects: Vec<Object>,
 }
 
+/// A proxy in front of each server.
+pub(crate) struct Proxies(BTreeMap<Place, Arc<FaultProxy>>);
+
+impl Proxies {
+    /// From now on the world's functions go through these. They cannot look into TLS: no function is told of one in
+    /// front of `https://`.
+    pub(crate) async fn start(world: &mut World) -> Self {
+        let mut proxies = BTreeMap::new();
+        for (place, variable, server) in [
+            (Place::S3, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+            (Place::Sqs, "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"),
+            (Place::Elasticsearch, ELASTICSEARCH_URLS, ELASTICSEARCH_URLS),
+        ] {
+            let server = &world.variables[server];
+            let proxy = Arc::new(FaultProxy::start(server).await);
+            if !server.starts_with("https:") {
+                world.variables.insert(variable.to_owned(), proxy.url());
+            }
+            proxies.insert(place, proxy);
+        }
+        Self(proxies)
+    }
+
+    /// The proxy in front of this server.
+    pub(crate) fn to(&self, place: Place) -> &FaultProxy {
+        &self.0[&place]
+    }
+}
+
 impl Stage {
-    /// A stage whose objects are not yet put. `name`: unique in the run.
-    pub(crate) async fn set(name: &str, case: &Case, elasticsearch_url: Option<String>) -> Self {
+    /// A stage whose objects are not yet put. `name`: unique in the run. `options`: its Elasticsearch, if not the shared
+    /// one.
+    pub(crate) async fn set(name: &str, case: &Case, options: Option<Options>) -> Self {
         let options = Options {
-            elasticsearch_url,
             visibility_seconds: 5,
-            ..Options::default()
+            ..options.unwrap_or_default()
         };
         let mut world = World::with(name, options).await;
         world.timeout = Duration::from_secs(20);
@@ -49,16 +82,7 @@ impl Stage {
         ] {
             world.variables.insert(variable.to_owned(), value.to_owned());
         }
-        let mut proxies = BTreeMap::new();
-        for (place, variable, server) in [
-            (Place::S3, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
-            (Place::Sqs, "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"),
-            (Place::Elasticsearch, ELASTICSEARCH_URLS, ELASTICSEARCH_URLS),
-        ] {
-            let proxy = Arc::new(FaultProxy::start(&world.variables[server]).await);
-            world.variables.insert(variable.to_owned(), proxy.url());
-            proxies.insert(place, proxy);
-        }
+        let proxies = Proxies::start(&mut world).await;
         (case.adjust)(&mut world);
         let objects = vec![
             Object::new(HIT, FlowLog::new().records(1, 0, 150)),
@@ -73,15 +97,21 @@ impl Stage {
         ];
         Self {
             world,
-            proxy: Arc::clone(&proxies[&case.place]),
+            proxy: Arc::clone(&proxies.0[&case.place]),
             proxies,
             objects,
         }
     }
 
+    /// From now on nothing is given up because a server is slow.
+    pub(crate) fn be_patient(&mut self) {
+        let variables = &mut self.world.variables;
+        variables.insert("FLOWSHIP_MAX_RECEIVES".into(), "100".into());
+    }
+
     /// The proxy in front of one of the servers.
     pub(crate) fn proxy_of(&self, place: Place) -> &FaultProxy {
-        &self.proxies[&place]
+        self.proxies.to(place)
     }
 
     /// Puts all objects; `broken` makes of what [`HIT`] should be what it is.
@@ -136,19 +166,7 @@ impl Stage {
 
     /// Puts all dead letters back with the real `redrive`; returns its report.
     pub(crate) async fn put_back(&self) -> Value {
-        // The function's settings may leave the main queue out.
-        let arguments = [
-            "send",
-            "--yes",
-            "--force",
-            "--no-canary",
-            "--json",
-            "--queue-url",
-            self.world.queue.url(),
-        ];
-        let output = tokio::task::block_in_place(|| redrive(&self.world, &arguments));
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        put_back(&self.world)
     }
 
     /// Where each line is.
@@ -174,4 +192,21 @@ impl Stage {
             "{account:#?}"
         );
     }
+}
+
+/// Puts all dead letters of a world back with the real `redrive`; returns its report.
+pub(crate) fn put_back(world: &World) -> Value {
+    // The function's settings may leave the main queue out.
+    let arguments = [
+        "send",
+        "--yes",
+        "--force",
+        "--no-canary",
+        "--json",
+        "--queue-url",
+        world.queue.url(),
+    ];
+    let output = tokio::task::block_in_place(|| redrive(world, &arguments));
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }

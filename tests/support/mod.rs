@@ -3,6 +3,8 @@
 
 pub(crate) mod flowlogs;
 pub(crate) mod mmdb;
+#[path = "../bench/parquet.rs"]
+pub(crate) mod parquet;
 pub(crate) mod peek;
 pub(crate) mod proxy;
 pub(crate) mod stack;

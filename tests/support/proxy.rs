@@ -49,6 +49,8 @@ pub(crate) enum Fault {
     ChangeAnswer(fn(&mut Message)),
     /// The request is changed before the server sees it.
     ChangeRequest(fn(&mut Message)),
+    /// The request is changed, and then the answer to it.
+    ChangeBoth(fn(&mut Message), fn(&mut Message)),
 }
 
 /// Which requests a rule is about.
@@ -113,6 +115,8 @@ pub(crate) struct Tally {
     pub(crate) requests: u64,
     /// Those of them that it spoiled.
     pub(crate) hits: u64,
+    /// Those of them that are under way now.
+    pub(crate) open: u64,
 }
 
 #[derive(Debug)]
@@ -215,10 +219,10 @@ impl Drop for FaultProxy {
     }
 }
 
-/// Where the server of a plain `http://` URL listens.
+/// Where the server of a URL, with or without its scheme, listens.
 pub(crate) fn address(url: &str) -> SocketAddr {
-    let authority = url.trim_start_matches("http://").trim_end_matches('/');
-    let authority = authority.replace("localhost", "127.0.0.1");
+    let authority = url.split_once("://").map_or(url, |(_scheme, rest)| rest);
+    let authority = authority.trim_end_matches('/').replace("localhost", "127.0.0.1");
     authority.parse().unwrap_or_else(|_| panic!("no address: {url}"))
 }
 
@@ -226,20 +230,39 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A request that is under way, as its rules count it.
+struct Open {
+    rules: Arc<Mutex<Vec<Rule>>>,
+    fitting: Vec<usize>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut rules = lock(&self.rules);
+        for number in &self.fitting {
+            rules[*number].tally.open -= 1;
+        }
+    }
+}
+
 /// The fault for a request, if any; counts.
-fn decide(rules: &Mutex<Vec<Rule>>, request: &Message) -> Option<Fault> {
+fn decide(rules: &Arc<Mutex<Vec<Rule>>>, request: &Message) -> (Option<Fault>, Open) {
     let mut decided = None;
-    for rule in lock(rules).iter_mut() {
+    let mut fitting = Vec::new();
+    for (number, rule) in lock(rules).iter_mut().enumerate() {
         if !rule.requests.fit(request) {
             continue;
         }
         rule.tally.requests += 1;
+        rule.tally.open += 1;
+        fitting.push(number);
         if decided.is_none() && rule.uses.take() {
             rule.tally.hits += 1;
             decided = Some(rule.fault);
         }
     }
-    decided
+    let rules = Arc::clone(rules);
+    (decided, Open { rules, fitting })
 }
 
 async fn serve(mut client: TcpStream, server: SocketAddr, rules: Arc<Mutex<Vec<Rule>>>) -> io::Result<()> {
@@ -248,7 +271,7 @@ async fn serve(mut client: TcpStream, server: SocketAddr, rules: Arc<Mutex<Vec<R
     };
     // Answers are to be read here.
     request.remove_header("accept-encoding");
-    let fault = decide(&rules, &request);
+    let (fault, _open) = decide(&rules, &request);
     match fault {
         Some(Fault::Reset) => return reset(client),
         Some(Fault::Answer(status, headers, body)) => {
@@ -259,7 +282,7 @@ async fn serve(mut client: TcpStream, server: SocketAddr, rules: Arc<Mutex<Vec<R
             answer.write(&mut client).await?;
             return client.shutdown().await;
         }
-        Some(Fault::ChangeRequest(change)) => change(&mut request),
+        Some(Fault::ChangeRequest(change) | Fault::ChangeBoth(change, _)) => change(&mut request),
         _ => {}
     }
     let answer = ask(server, &request).await?;
@@ -292,7 +315,7 @@ async fn pass_on(mut client: TcpStream, mut answer: Message, fault: Option<Fault
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
         Some(Fault::WrongLength(by)) => claimed = claimed.saturating_add_signed(by),
         Some(Fault::FlipBit(byte)) => answer.body[byte] ^= 1,
-        Some(Fault::ChangeAnswer(change)) => {
+        Some(Fault::ChangeAnswer(change) | Fault::ChangeBoth(_, change)) => {
             change(&mut answer);
             claimed = answer.body.len();
         }

@@ -1,6 +1,7 @@
 //! One test's bucket, queues, index prefix and function.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,8 @@ use serde_json::{Value, json};
 
 use super::Stack;
 
+mod log;
+
 /// Everything that a test works with. Nothing of it is shared with another test.
 pub(crate) struct World {
     pub(crate) prefix: String,
@@ -31,9 +34,14 @@ pub(crate) struct World {
     pub(crate) elasticsearch: Client,
     /// Settings of the function; a test may change them before it runs it.
     pub(crate) variables: BTreeMap<String, String>,
+    /// The function, or what starts it.
+    pub(crate) binary: PathBuf,
     /// The timeout of the function.
     pub(crate) timeout: Duration,
+    /// How messages reach the function.
+    pub(crate) mapping: MappingSettings,
     s3: aws_sdk_s3::Client,
+    sqs: aws_sdk_sqs::Client,
     log: Arc<Mutex<Vec<String>>>,
     /// Messages that are on their way to the queue since it was drained last: S3 sends its own with a delay.
     num_announced: AtomicU64,
@@ -57,6 +65,8 @@ pub(crate) struct Options {
     pub(crate) admin: Vec<(&'static str, String)>,
     /// Seconds after which a message that was not deleted comes back.
     pub(crate) visibility_seconds: u32,
+    /// Receives after which the queue's own redrive policy takes a message.
+    pub(crate) max_receive_count: u32,
 }
 
 impl Default for Options {
@@ -65,6 +75,7 @@ impl Default for Options {
             elasticsearch_url: None,
             admin: Vec::new(),
             visibility_seconds: 15,
+            max_receive_count: 100,
         }
     }
 }
@@ -77,6 +88,9 @@ impl World {
     }
 
     pub(crate) async fn with(name: &str, options: Options) -> Self {
+        static NAMES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        let is_new = NAMES.lock().unwrap().insert(name.to_owned());
+        assert!(is_new, "two tests call their world `{name}`");
         let stack = Stack::shared();
         let config = stack.aws_config().await;
         let s3 = aws_sdk_s3::Client::from_conf(
@@ -88,12 +102,11 @@ impl World {
         let sqs = aws_sdk_sqs::Client::new(&config);
         let dlq_url = create_queue(&sqs, &format!("{name}-dlq"), &[]).await;
         let dead_letters = SqsQueue::new(&context, dlq_url.clone());
-        let policy =
-            json!({"deadLetterTargetArn": dead_letters.status().await.unwrap().arn, "maxReceiveCount": 100});
+        let policy = redrive_policy(&dead_letters, options.max_receive_count).await;
         let visibility = options.visibility_seconds.to_string();
         let attributes = [
             (QueueAttributeName::VisibilityTimeout, visibility.as_str()),
-            (QueueAttributeName::RedrivePolicy, &policy.to_string()),
+            (QueueAttributeName::RedrivePolicy, &policy),
         ];
         let queue_url = create_queue(&sqs, name, &attributes).await;
         let queue = SqsQueue::new(&context, queue_url.clone());
@@ -147,8 +160,15 @@ impl World {
             dead_letters,
             elasticsearch,
             variables,
+            binary: env!("CARGO_BIN_EXE_shipper").into(),
             timeout: Duration::from_secs(60),
+            mapping: MappingSettings {
+                poll_wait: Duration::from_secs(1),
+                look_interval: Duration::from_millis(300),
+                ..MappingSettings::default()
+            },
             s3,
+            sqs,
             log: Arc::default(),
             // S3's test event.
             num_announced: AtomicU64::new(1),
@@ -240,18 +260,13 @@ impl World {
 
     /// The function with its event source mapping.
     pub(crate) async fn function(&self) -> LambdaLocal<SqsQueue> {
-        let mut function = FunctionSettings::new(env!("CARGO_BIN_EXE_shipper"));
+        let mut function = FunctionSettings::new(&self.binary);
         function.environment = self.variables.clone();
         function.timeout = self.timeout;
         let log = Arc::clone(&self.log);
         function.output =
             FunctionOutput::Lines(Arc::new(move |line| log.lock().unwrap().push(line.to_owned())));
-        let mapping = MappingSettings {
-            poll_wait: Duration::from_secs(1),
-            look_interval: Duration::from_millis(300),
-            ..MappingSettings::default()
-        };
-        LambdaLocal::connect(self.queue.clone(), function, mapping)
+        LambdaLocal::connect(self.queue.clone(), function, self.mapping.clone())
             .await
             .unwrap()
     }
@@ -284,44 +299,6 @@ impl World {
         while self.num_messages().await < num_announced && tokio::time::Instant::now() < limit {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-    }
-
-    /// What the function logged, a JSON object a line.
-    pub(crate) fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
-    }
-
-    /// The log lines of objects: `object shipped` and `object failed`.
-    pub(crate) fn object_log(&self) -> Vec<Value> {
-        self.log_of("object ")
-    }
-
-    /// The log lines of invocations: `invocation finished`.
-    pub(crate) fn invocation_log(&self) -> Vec<Value> {
-        self.log_of("invocation ")
-    }
-
-    /// The lines in CloudWatch's embedded metric format, one an invocation.
-    pub(crate) fn metric_lines(&self) -> Vec<Value> {
-        let lines = self.log();
-        let parsed = lines
-            .iter()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        parsed.filter(|line| line.get("_aws").is_some()).collect()
-    }
-
-    fn log_of(&self, beginning: &str) -> Vec<Value> {
-        let lines = self.log();
-        let parsed = lines
-            .iter()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        parsed
-            .filter(|line| {
-                line["message"]
-                    .as_str()
-                    .is_some_and(|text| text.starts_with(beginning))
-            })
-            .collect()
     }
 
     /// Documents of this test, by index.
@@ -428,6 +405,14 @@ impl World {
         }
     }
 
+    /// From now on the queue's own redrive policy takes messages after so many receives.
+    pub(crate) async fn give_up_after(&self, max_receive_count: u32) {
+        let policy = redrive_policy(&self.dead_letters, max_receive_count).await;
+        let request = self.sqs.set_queue_attributes().queue_url(self.queue.url());
+        let request = request.attributes(QueueAttributeName::RedrivePolicy, policy);
+        request.send().await.unwrap();
+    }
+
     /// How many messages the main queue still has, in whatever state.
     pub(crate) async fn num_messages(&self) -> u64 {
         let status = self.queue.status().await.unwrap();
@@ -475,6 +460,11 @@ pub(crate) async fn connect(url: &str, settings: &[(&'static str, String)]) -> C
     Client::connect(&settings, async |_: &str| unreachable!("no secret is named"))
         .await
         .unwrap()
+}
+
+async fn redrive_policy(dead_letters: &SqsQueue, max_receive_count: u32) -> String {
+    let arn = dead_letters.status().await.unwrap().arn;
+    json!({"deadLetterTargetArn": arn, "maxReceiveCount": max_receive_count}).to_string()
 }
 
 async fn create_queue(

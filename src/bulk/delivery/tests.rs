@@ -129,12 +129,28 @@ async fn a_body_that_is_too_large_is_split_until_it_fits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_document_that_alone_is_too_large_is_refused() {
+async fn a_server_that_takes_no_document_at_all_is_the_operators_problem() {
     let sink = MemorySink::default();
     sink.limit(10);
-    let report = courier(&sink).deliver(body(&[(0, 0..3)]), within(60)).await;
-    assert_eq!(counts(&report, 0), (0, 0, 3, 0));
-    assert_eq!(report.verdicts[&0].refused[0].refusal.status, 413);
+    let courier = courier(&sink);
+    let report = courier.deliver(body(&[(0, 0..3), (1, 3..8)]), within(60)).await;
+    for (producer, num_documents) in [(0, 3), (1, 5)] {
+        assert_eq!(counts(&report, producer), (0, 0, 0, num_documents));
+        let failure = report.verdicts[&producer].failure.as_ref().unwrap();
+        assert_eq!(failure.reason, Reason::BulkMisconfigured);
+        assert!(
+            failure.detail.starts_with("413 for a single document"),
+            "{failure}"
+        );
+    }
+    let requests = sink.requests();
+    assert_eq!(requests.last(), Some(&1), "not asked for each: {requests:?}");
+    assert!(requests.len() <= 4, "{requests:?}");
+
+    // Mended, it gets whole bodies again from the same process.
+    sink.limit(1 << 20);
+    let report = courier.deliver(body(&[(0, 0..8)]), within(60)).await;
+    assert_eq!((counts(&report, 0), report.num_requests), ((8, 0, 0, 0), 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,6 +40,7 @@ fn entry(flow_log: &str, slot: &str) -> LedgerEntry {
             },
             first_record: Some(slot),
             last_record: Some(slot),
+            lag_ms: None,
             complete: true,
             fate: Fate::Indexed,
             reason: None,

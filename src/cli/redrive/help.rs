@@ -87,5 +87,15 @@ Examples:
   redrive discard --reason notification.malformed
   redrive discard --reason object.not_found --older 7d --yes --export gone.ndjson";
 
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  redrive completions bash > ~/.local/share/bash-completion/completions/redrive
+  redrive completions fish > ~/.config/fish/completions/redrive.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  redrive man | man -l -
+  redrive man --dir ~/.local/share/man/man1";
+
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use self::send::health::{self, Findings};
 use self::send::journal::{Journal, Past};
 use self::send::proof::Ledger;
 use self::show::Shown;
+use super::manual::{CompletionArguments, ManArguments, print_completions, write_man};
 use super::{Output, exit, tell};
 use crate::aws::AwsContext;
 use crate::aws::s3::S3Store;
@@ -35,6 +36,7 @@ mod help;
 mod import;
 mod list;
 mod presence;
+mod quarantine;
 mod queues;
 mod scan;
 mod select;
@@ -60,9 +62,24 @@ pub struct Arguments {
     #[arg(long, global = true, help_heading = "Global options")]
     despite_redrive_policy: bool,
     #[command(subcommand)]
-    verb: Verb,
+    command: Command,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    DeadLetters(Verb),
+    /// Look into the single lines that were kept aside, and ship them again
+    Quarantine(quarantine::Arguments),
+    /// Print the completions of a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(CompletionArguments),
+    /// Print the manual page, or write a page per command
+    #[command(after_help = help::MAN)]
+    Man(ManArguments),
+}
+
+/// What is done with the dead-letter queue.
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Count dead letters by reason, account and day, and name the next command
@@ -141,10 +158,16 @@ impl Session {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::Result<ExitCode> {
+    let verb = match &arguments.command {
+        Command::DeadLetters(verb) => verb,
+        Command::Quarantine(options) => return quarantine::run(options, environment, arguments.json).await,
+        Command::Completions(options) => return print_completions(options, Arguments::command()),
+        Command::Man(options) => return write_man(options, Arguments::command()),
+    };
     environment
         .set("QUEUE_URL", arguments.queue_url.as_deref())
         .set("DLQ_URL", arguments.dlq_url.as_deref());
-    let past = match &arguments.verb {
+    let past = match verb {
         Verb::Resume(options) => Some(Past::read(&options.journal)?),
         _ => None,
     };
@@ -159,9 +182,9 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
         interrupt: Interrupt::default(),
         progress: scan::progress_bar(),
     };
-    let verb = Box::pin(run_verb(&arguments, &environment, &session, past));
+    let run = Box::pin(run_verb(verb, &arguments, &environment, &session, past));
     let code = tokio::select! {
-        code = verb => code?,
+        code = run => code?,
         () = interrupted_twice(&session) => {
             tell("redrive: given up; messages that were looked at come back when their visibility timeout ends");
             exit::STOPPED
@@ -185,21 +208,22 @@ async fn interrupted_twice(session: &Session) {
 }
 
 async fn run_verb(
+    verb: &Verb,
     arguments: &Arguments,
     environment: &Environment,
     session: &Session,
     past: Option<Past>,
 ) -> anyhow::Result<u8> {
-    if let Some(why) = arguments.verb.why_wrong() {
+    if let Some(why) = verb.why_wrong() {
         tell(format_args!("redrive: {why}"));
         return Ok(exit::USAGE);
     }
-    let needs_main = arguments.verb.needs_main();
+    let needs_main = verb.needs_main();
     let urls = Urls::read(environment, needs_main)?;
     let context = AwsContext::load().await;
     let dlq = SqsQueue::new(&context, &urls.dlq);
     let status = status_of(&dlq, "dead-letter queue").await?;
-    if arguments.verb.looks() {
+    if verb.looks() {
         check_redrive_policy(&status, arguments.despite_redrive_policy)?;
     }
     let main = urls.main.as_ref().map(|url| SqsQueue::new(&context, url));
@@ -208,7 +232,7 @@ async fn run_verb(
     {
         check_direction(&status_of(main, "main queue").await?, &status)?;
     }
-    match &arguments.verb {
+    match verb {
         Verb::Stats => {
             let (stats, stopped) = stats::look(&dlq, &urls.dlq, &status, session).await?;
             print(arguments.json, &stats, || stats.lines(session.now))?;
@@ -248,15 +272,7 @@ async fn run_verb(
                 dlq_status: &status,
                 main,
             };
-            run_send(
-                &arguments.verb,
-                environment,
-                queues,
-                session,
-                past,
-                arguments.json,
-            )
-            .await
+            run_send(verb, environment, queues, session, past, arguments.json).await
         }
         Verb::Export(options) => {
             let report = export::export(&dlq, &status, options, session).await?;

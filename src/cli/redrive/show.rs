@@ -240,8 +240,12 @@ impl ShownObject {
         store: &S,
         presign: Option<Duration>,
     ) -> Result<Self, StoreError> {
-        let FailedObject { object, facts } = failed;
-        let told = object.key_facts();
+        let FailedObject {
+            object,
+            event_time,
+            facts,
+        } = failed;
+        let origin = object.key_origin();
         let presigned_url = match presign {
             Some(expires_in) => Some(store.presigned_url(object, expires_in).await?),
             None => None,
@@ -249,13 +253,13 @@ impl ShownObject {
         Ok(Self {
             uri: format!("s3://{}/{}", object.bucket, object.key),
             version_id: object.version_id.clone(),
-            account: told.account.map(str::to_owned),
-            region: told.region.map(str::to_owned),
-            flow_log: told.flow_log.map(str::to_owned),
+            account: origin.account,
+            region: origin.region,
+            flow_log: origin.flow_log_id,
             time: failed.time().map(text::time),
             event_size: facts.size,
             event_etag: facts.etag.clone(),
-            event_time: facts.event_time.map(text::time),
+            event_time: event_time.map(text::time),
             now: Presence::ask(store, failed).await,
             presigned_url,
         })

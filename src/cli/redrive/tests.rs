@@ -159,9 +159,10 @@ fn wrong_command_lines_are_refused_with_the_usage_code() {
 #[test]
 fn what_clap_cannot_see_is_wrong_too() {
     let why_wrong = |arguments: &[&str]| {
-        let verb = Arguments::try_parse_from([&["redrive"], arguments].concat())
-            .unwrap()
-            .verb;
+        let arguments = Arguments::try_parse_from([&["redrive"], arguments].concat()).unwrap();
+        let Command::DeadLetters(verb) = arguments.command else {
+            panic!("a verb of the queue");
+        };
         verb.why_wrong().unwrap_or("right")
     };
     let told = [

@@ -35,6 +35,8 @@ async fn an_object_has_one_entry_which_a_redelivery_keeps_complete() {
             Timestamp::from_second(1_418_530_071).ok()
         )
     );
+    let lag = first.ended_at.as_millisecond() - 1_418_530_071_000;
+    assert_eq!(object.lag_ms, lag.try_into().ok());
 
     world.process(&[message("m2", 2, &[STAMPED])]).await;
     let again = world.ledger.entry(STAMPED);

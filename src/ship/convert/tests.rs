@@ -13,6 +13,7 @@ use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 mod json;
+mod kept;
 mod resumed;
 mod rows;
 

@@ -11,7 +11,7 @@ use crate::quarantine::{Head, Place, QuarantinedLine};
 const KEY: &str =
     "AWSLogs/1/vpcflowlogs/us-east-1/2014/12/14/1_vpcflowlogs_us-east-1_fl-1_20141214T0405Z_0.log";
 
-fn keeping(max_lines: u64, max_share: u64) -> World {
+pub(super) fn keeping(max_lines: u64, max_share: u64) -> World {
     World::with(ShipSettings {
         quarantine: QuarantineSettings {
             place: Place::parse_uri("s3://kept/bad"),

@@ -21,16 +21,21 @@ fn help_of_redrive() {
     Usage: redrive [OPTIONS] <COMMAND>
 
     Commands:
-      stats    Count dead letters by reason, account and day, and name the next
-               command
-      list     Show a line per dead letter, the oldest failure first
-      show     Show everything about one dead letter, and what became of its objects
-      send     Send dead letters back to the main queue (dry run unless --yes)
-      resume   Go on with a run of `send` that ended early
-      export   Copy dead letters into a file, and leave the queue as it is
-      import   Send what `export` wrote back to a queue (dry run unless --yes)
-      discard  Delete dead letters after an export (dry run unless --yes)
-      help     Print this message or the help of the given subcommand(s)
+      stats        Count dead letters by reason, account and day, and name the next
+                   command
+      list         Show a line per dead letter, the oldest failure first
+      show         Show everything about one dead letter, and what became of its
+                   objects
+      send         Send dead letters back to the main queue (dry run unless --yes)
+      resume       Go on with a run of `send` that ended early
+      export       Copy dead letters into a file, and leave the queue as it is
+      import       Send what `export` wrote back to a queue (dry run unless --yes)
+      discard      Delete dead letters after an export (dry run unless --yes)
+      quarantine   Look into the single lines that were kept aside, and ship them
+                   again
+      completions  Print the completions of a shell
+      man          Print the manual page, or write a page per command
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help

@@ -19,7 +19,7 @@ impl FromStr for Glob {
 
 impl Glob {
     /// Linear: a mismatch goes back to the last `*` only.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(in crate::cli::redrive) fn matches(&self, text: &str) -> bool {
         let pattern: Vec<char> = self.0.chars().collect();
         let text: Vec<char> = text.chars().collect();
         let (mut p, mut t) = (0, 0);

@@ -122,21 +122,21 @@ impl Filter {
     }
 
     fn matches_object(&self, failed: &FailedObject, now: Timestamp) -> bool {
-        let facts = failed.object.key_facts();
+        let origin = failed.object.key_origin();
         let by_time = match failed.time() {
             Some(time) => is_between(time, self.from, self.to, now),
             None => !self.asks_for_time(),
         };
         by_time
-            && is_any(&self.accounts, |account| facts.account == Some(account))
-            && is_any(&self.regions, |region| facts.region == Some(region))
-            && is_any(&self.flow_logs, |id| facts.flow_log == Some(id))
+            && is_any(&self.accounts, |account| origin.account.as_ref() == Some(account))
+            && is_any(&self.regions, |region| origin.region.as_ref() == Some(region))
+            && is_any(&self.flow_logs, |id| origin.flow_log_id.as_ref() == Some(id))
             && is_any(&self.keys, |glob| glob.matches(&failed.object.key))
     }
 }
 
 /// Whether any of the values fits, or none was asked for.
-fn is_any<T>(wanted: &[T], fits: impl Fn(&T) -> bool) -> bool {
+pub(super) fn is_any<T>(wanted: &[T], fits: impl Fn(&T) -> bool) -> bool {
     wanted.is_empty() || wanted.iter().any(fits)
 }
 

@@ -16,7 +16,7 @@ pub(in crate::cli::redrive) enum When {
 
 impl When {
     /// The point in time, seen from `now`.
-    pub(super) fn resolve(self, now: Timestamp) -> Timestamp {
+    pub(in crate::cli::redrive) fn resolve(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(time) => time,
             Self::Ago(age) => now.checked_sub(age).unwrap_or(Timestamp::MIN),

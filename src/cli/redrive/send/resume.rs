@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser};
 
 use super::journal::{Event, Journal, JournalError, Past, Place};
-use crate::cli::redrive::{Arguments as CommandLine, Verb};
+use crate::cli::redrive::{Arguments as CommandLine, Command, Verb};
 use crate::queue::{MAX_BATCH_ENTRIES, MessageQueue, VisibilityChange};
 
 /// Options of `resume`.
@@ -23,8 +23,8 @@ pub(in crate::cli::redrive) struct Arguments {
 pub(in crate::cli::redrive) fn options(past: &Past) -> anyhow::Result<super::Arguments> {
     let words = std::iter::once("redrive").chain(past.command.iter().map(String::as_str));
     let line = CommandLine::try_parse_from(words).context("the journal's command is none of this version")?;
-    match line.verb {
-        Verb::Send(options) if options.yes => Ok(options),
+    match line.command {
+        Command::DeadLetters(Verb::Send(options)) if options.yes => Ok(options),
         _ => bail!("the journal is not of `redrive send --yes`"),
     }
 }

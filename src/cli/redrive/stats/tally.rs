@@ -134,7 +134,7 @@ fn part_key(letter: &DeadLetter) -> PartKey {
     let accounts = letter
         .objects
         .iter()
-        .map(|object| object.object.key_facts().account.map(str::to_owned));
+        .map(|object| object.object.key_origin().account);
     let days = letter.objects.iter().map(|object| {
         let date = object.time()?.to_zoned(TimeZone::UTC).date();
         Some(date.to_string())

@@ -1,0 +1,1 @@
+"""Checks of infra/sam and infra/terraform. `infra/check/run` runs them."""
