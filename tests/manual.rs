@@ -17,6 +17,7 @@ const PROGRAMS: [(&str, &str, &[&str]); 2] = [
             "list",
             "show",
             "send",
+            "resume",
             "export",
             "import",
             "discard",

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::world::{attribute, redrive};
+use crate::support::world::{attribute, redrive, wait_until};
 use crate::support::{FlowLog, World};
 
 mod copies;
@@ -57,7 +57,15 @@ async fn a_dead_letter_is_looked_at_put_back_and_indexed_once_it_can_be() {
 
     let log = FlowLog::new().records(1, 0, 100);
     world.put("late +.gz", log.gzip()).await;
-    let sent = redrive(&world, &["send", "--yes", "--no-canary", "--json"]);
+    wait_until("its message is there", async || world.num_messages().await == 1).await;
+    // The object's own message waits, and no function runs: that is told, and stops it.
+    let refused = redrive(&world, &["send", "--yes", "--no-canary"]);
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        refused.status.code() == Some(3) && why.contains("nobody takes messages"),
+        "{why}"
+    );
+    let sent = redrive(&world, &["send", "--yes", "--force", "--no-canary", "--json"]);
     assert!(sent.status.success(), "{sent:?}");
     world.drain().await;
     assert_eq!(world.num_documents().await, log.documents);
