@@ -280,9 +280,8 @@ class Story:
         journal = tools.folder / "redrive.ndjson"
         journal.unlink(missing_ok=True)
         console.say("no function runs at this moment, and redrive would not send where nobody receives: hence --force")
-        tools.show(
-            *("redrive", "send", "--reason", "decode.*", "--yes", "--force", "--journal", tools.relative(journal))
-        )
+        command = ("redrive", "send", "--reason", "decode.*", "--yes", "--force")
+        tools.show(*command, "--journal", tools.relative(journal))
         self._drain()
         ledger = self._log.news()
         self._show_ledger(ledger)
