@@ -211,20 +211,22 @@ async fn run_and_end(stage: &Stage, uses: Uses, answer: Answer, signal: Signal) 
 /// The rest of an object is handed on, and the process does not live to say so: it is handed on again, and what is
 /// shipped twice is found to be there. "For ever" it happens twice.
 async fn end_when_handed_on(stage: &Stage, lasting: Lasting) {
+    // Some twenty bodies, at most sixteen of which an invocation has the time for; the end of its time is enough for two.
+    const NUM_RECORDS: u32 = 50_000;
     let times = match lasting {
         Lasting::Once => 1,
         Lasting::ForEver => 2,
     };
     let bulk = Requests::naming(&["/_bulk"]);
     let elasticsearch = stage.proxy_of(Place::Elasticsearch);
-    elasticsearch.add(bulk, Fault::Delay(Duration::from_millis(1500)), Uses::ForEver);
-    let large = [Object::new(HIT, FlowLog::new().records(1, 0, 8_000))];
+    elasticsearch.add(bulk, Fault::Delay(Duration::from_millis(300)), Uses::ForEver);
+    let large = [Object::new(HIT, FlowLog::new().records(1, 0, NUM_RECORDS))];
     stage.world.put(HIT, large[0].log.gzip()).await;
     let uses = Uses::Times(times);
     let num_ends = run_and_end(stage, uses, Answer::Continuation, Signal::KILL).await;
     assert_eq!(num_ends as u64, times);
     let account = audit(&stage.world, &large).await;
-    assert_eq!(account.indexed, 8_000);
+    assert_eq!(account.indexed, NUM_RECORDS as usize);
     assert!(
         account.letters.is_empty() && account.messages.is_empty(),
         "{account:?}"
