@@ -87,7 +87,7 @@ fn the_readme_shows_every_dashboard_search_and_rule() {
 }
 
 #[test]
-#[ignore = "writes the files from the sources"]
+#[ignore = "no test: it writes the files that another test compares with their sources"]
 fn write() {
     let folder = repository("kibana/rules");
     fs::remove_dir_all(&folder).ok();

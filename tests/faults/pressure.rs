@@ -20,11 +20,11 @@ const NUM_DOCUMENTS: u64 = NUM_OBJECTS as u64 * RECORDS_PER_OBJECT as u64;
 /// Bodies of four functions, four times larger than what the node lets in at a time.
 const ROOM: &str = "indexing_pressure.memory.limit=256kb";
 
-/// Least throughput of four functions, as a part of that of one. What they come to on a server of known capacity, and how
-/// evenly, is simulated in `bulk/simulation.rs`; here other tests use the same machine.
-const LEAST_THROUGHPUT: f64 = 0.5;
+/// Least throughput of four functions, as a part of that of one. How evenly they share a server is asserted over longer
+/// runs, in simulated time, in `bulk/simulation.rs`.
+const LEAST_THROUGHPUT: f64 = 0.8;
 
-/// How often the comparison is made before it counts.
+/// How often the comparison is made before it counts: other tests use the same machine.
 const MAX_ROUNDS: u32 = 3;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,7 +84,7 @@ async fn letters_of_six_reasons_are_sent_and_seen_complete_by_the_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; six hundred letters are sent in every run"]
 async fn five_thousand_letters_of_six_reasons_are_sent_and_seen_complete() {
     many_letters("send-5000", 5000).await;
 }
@@ -309,7 +309,7 @@ async fn a_run_that_is_killed_twenty_times_loses_nothing_and_its_numbers_are_rig
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; twenty kills are in every run"]
 async fn a_run_that_is_killed_fifty_times_loses_nothing_and_its_numbers_are_right() {
     kill_and_resume("send-killed-50", 900, 50).await;
 }
