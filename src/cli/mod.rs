@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod manual;
 pub mod redrive;
 pub mod setup;
+mod signals;
 
 /// Exit codes of `flowctl` and `redrive`.
 pub mod exit {

@@ -9,6 +9,7 @@ use crate::support::{FlowLog, World};
 
 mod copies;
 mod looks;
+mod many;
 mod send;
 
 fn text(output: &Output) -> String {

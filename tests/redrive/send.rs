@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use super::{json_lines, one_json};
 use crate::support::peek::peek;
 use crate::support::proxy::{Fault, FaultProxy, Requests, Uses};
-use crate::support::world::{attribute, redrive, wait_until};
+use crate::support::world::{attribute, redrive, redrive_command, wait_until};
 use crate::support::{FlowLog, Stack, World};
 
-const REASONS: [&str; 6] = [
+pub(super) const REASONS: [&str; 6] = [
     "bulk.throttled",
     "bulk.unavailable",
     "object.not_found",
@@ -33,7 +33,7 @@ fn key(number: usize) -> String {
 }
 
 /// Puts so many letters of these reasons into the dead-letter queue; each body is another.
-async fn put_letters(world: &World, reasons: &[&str], number: usize) -> BTreeSet<String> {
+pub(super) async fn put_letters(world: &World, reasons: &[&str], number: usize) -> BTreeSet<String> {
     let letter = |position: usize| {
         let mut record = world.record(&key(position));
         record["letter"] = position.into();
@@ -62,19 +62,29 @@ async fn put_objects(world: &World) -> u64 {
 }
 
 /// Runs `redrive` while the function takes messages.
-async fn redrive_with_function(world: &World, arguments: &[&str]) -> Output {
+pub(super) async fn redrive_with_function(world: &World, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    with_function(world, async {
+        let command = redrive_command(world, folder.path(), arguments);
+        tokio::process::Command::from(command).output().await.unwrap()
+    })
+    .await
+}
+
+/// Does something while the function takes messages. It must not block: nothing is taken meanwhile.
+pub(super) async fn with_function<T>(world: &World, act: impl Future<Output = T>) -> T {
     let (stop, stopped) = watch::channel(false);
     let function = world.function().await;
     let run = function.run(Until::default().or_stopped(stopped), |_report| {});
     let act = async {
-        let output = tokio::task::block_in_place(|| redrive(world, arguments));
+        let result = act.await;
         stop.send_replace(true);
-        output
+        result
     };
-    let (summary, output) = tokio::join!(run, act);
+    let (summary, result) = tokio::join!(run, act);
     summary.unwrap();
     function.shut_down().await;
-    output
+    result
 }
 
 /// Thousands take minutes on two cores; the number proves nothing that hundreds do not.

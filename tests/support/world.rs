@@ -1,7 +1,7 @@
 //! One test's bucket, queues, index prefix and function.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -431,13 +431,15 @@ pub(crate) fn installation(name: &str) -> Installation {
 /// Runs `redrive` on the queues of this test, in a folder of its own.
 pub(crate) fn redrive(world: &World, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_redrive"))
-        .env_clear()
-        .envs(&world.variables)
-        .current_dir(folder.path())
-        .args(arguments)
-        .output()
-        .unwrap()
+    redrive_command(world, folder.path(), arguments).output().unwrap()
+}
+
+/// `redrive` on the queues of this test, to be run in this folder.
+pub(crate) fn redrive_command(world: &World, folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_redrive"));
+    command.env_clear().envs(&world.variables);
+    command.current_dir(folder).args(arguments);
+    command
 }
 
 /// A dead letter's attribute as text.

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use self::progress::Progress;
 use crate::aws::AwsContext;
 use crate::aws::sqs::SqsQueue;
+use crate::cli::signals::Signals;
 use crate::cli::{exit, tell};
 use crate::config::{self, Environment};
 
@@ -211,7 +211,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let result = tokio::select! {
         result = lambda.run(arguments.until(stopped), |report| progress.invocation(report)) => Some(result),
         () = progress.follow(&lambda) => None,
-        () = signals.stop_then_kill(&stop, &progress) => None,
+        () = stop_then_kill(&mut signals, &stop, &progress) => None,
     };
     lambda.shut_down().await;
     progress.clear();
@@ -229,35 +229,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }))
 }
 
-/// What asks us to end. The function does not get these: it runs in a process group of its own.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// The first signal ends the run after what is being handled; this returns with the second.
-    async fn stop_then_kill(&mut self, stop: &watch::Sender<bool>, progress: &Progress) {
-        self.next().await;
-        progress.print("finishing what is being handled; interrupt again to kill it");
-        stop.send_replace(true);
-        self.next().await;
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
-    }
+/// The first signal ends the run after what is being handled; this returns with the second. The function gets neither:
+/// it runs in a process group of its own.
+async fn stop_then_kill(signals: &mut Signals, stop: &watch::Sender<bool>, progress: &Progress) {
+    signals.next().await;
+    progress.print("finishing what is being handled; interrupt again to kill it");
+    stop.send_replace(true);
+    signals.next().await;
 }

@@ -15,16 +15,15 @@ use serde::Serialize;
 use self::import::Destination;
 use self::queues::{Urls, check_direction, check_redrive_policy, status_of};
 use self::scan::{Interrupt, Stopped};
-use self::send::health::{self, Findings};
-use self::send::journal::{Journal, Past};
-use self::send::proof::Ledger;
+use self::send::journal::Past;
 use self::show::Shown;
 use super::manual::{CompletionArguments, ManArguments, print_completions, write_man};
+use super::signals::Signals;
 use super::{Output, exit, tell};
 use crate::aws::AwsContext;
 use crate::aws::s3::S3Store;
 use crate::aws::sqs::SqsQueue;
-use crate::config::{Environment, FunctionTimes};
+use crate::config::Environment;
 use crate::object::ObjectStore;
 use crate::queue::{MessageQueue, QueueStatus};
 
@@ -185,7 +184,8 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     let run = Box::pin(run_verb(verb, &arguments, &environment, &session, past));
     let code = tokio::select! {
         code = run => code?,
-        () = interrupted_twice(&session) => {
+        given_up = interrupted_twice(&session) => {
+            given_up?;
             tell("redrive: given up; messages that were looked at come back when their visibility timeout ends");
             exit::STOPPED
         }
@@ -193,18 +193,16 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     Ok(ExitCode::from(code))
 }
 
-/// The first Ctrl-C lets the pass end in order; the second one ends the process.
-async fn interrupted_twice(session: &Session) {
-    if tokio::signal::ctrl_c().await.is_err() {
-        return std::future::pending().await;
-    }
+/// The first Ctrl-C, or whatever else asks for the end, lets the pass end in order; the second one ends the process.
+async fn interrupted_twice(session: &Session) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("signals cannot be handled")?;
+    signals.next().await;
     session.interrupt.set();
     session.tell_if_some(Some(
         "redrive: stopping in order (Ctrl-C again to give up)".to_owned(),
     ));
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+    signals.next().await;
+    Ok(())
 }
 
 async fn run_verb(
@@ -267,12 +265,17 @@ async fn run_verb(
         }
         Verb::Send(_) | Verb::Resume(_) => {
             let main = main.as_ref().context("send has a main queue")?;
-            let queues = Queues {
+            let queues = send::Queues {
                 dlq: &dlq,
                 dlq_status: &status,
                 main,
             };
-            run_send(verb, environment, queues, session, past, arguments.json).await
+            let Some(report) = send::run(verb, environment, &queues, session, past).await? else {
+                return Ok(exit::STOPPED);
+            };
+            print(arguments.json, &report, || report.lines())?;
+            report.notes().into_iter().for_each(tell);
+            Ok(report.exit_code())
         }
         Verb::Export(options) => {
             let report = export::export(&dlq, &status, options, session).await?;
@@ -296,83 +299,6 @@ async fn run_verb(
             Ok(report.exit_code())
         }
     }
-}
-
-struct Queues<'a> {
-    dlq: &'a SqsQueue,
-    dlq_status: &'a QueueStatus,
-    main: &'a SqsQueue,
-}
-
-async fn run_send(
-    verb: &Verb,
-    environment: &Environment,
-    queues: Queues<'_>,
-    session: &Session,
-    past: Option<Past>,
-    json: bool,
-) -> anyhow::Result<u8> {
-    let options = match (verb, &past) {
-        (Verb::Send(options), _) => options.clone(),
-        (_, Some(past)) => send::resume::options(past)?,
-        _ => bail!("there is no journal to resume"),
-    };
-    let (ledger, findings) = check_health(environment, &queues, &options).await?;
-    findings
-        .notes
-        .iter()
-        .for_each(|note| tell(format_args!("note: {note}")));
-    if !findings.refusals.is_empty() {
-        for why in &findings.refusals {
-            tell(format_args!("redrive: {why}"));
-        }
-        if options.yes && !options.force {
-            tell("redrive: nothing was sent; --force sends all the same");
-            return Ok(exit::STOPPED);
-        }
-    }
-    let journal = match verb {
-        Verb::Resume(resume) => Some(Journal::reopen(&resume.journal)?),
-        _ if options.yes => Some(Journal::begin(
-            &options.journal_path(session.now),
-            queues.dlq.url(),
-            queues.main.url(),
-            session.now,
-        )?),
-        _ => None,
-    };
-    let route = send::Route {
-        dlq: queues.dlq,
-        dlq_url: queues.dlq.url(),
-        dlq_status: queues.dlq_status,
-        main: queues.main,
-        main_url: queues.main.url(),
-        ledger: ledger.as_ref(),
-    };
-    let report = send::send(&route, &options, session, &send::Memory { journal, past }).await;
-    print(json, &report, || report.lines())?;
-    report.notes().into_iter().for_each(tell);
-    Ok(report.exit_code())
-}
-
-/// A dry run asks nothing that takes time.
-async fn check_health(
-    environment: &Environment,
-    queues: &Queues<'_>,
-    options: &send::Arguments,
-) -> anyhow::Result<(Option<Ledger>, Findings)> {
-    let mut findings = Findings::default();
-    let main = status_of(queues.main, "main queue").await?;
-    let times = FunctionTimes::read(environment)?;
-    health::check_settings(&main, queues.dlq_status, &times, &mut findings);
-    if !options.yes {
-        return Ok((None, findings));
-    }
-    let ledger = health::check_elasticsearch(environment, &mut findings).await;
-    if !options.force {
-        health::check_consumer(queues.main, &mut findings).await?;
-    }
-    Ok((ledger, findings))
 }
 
 async fn run_import<Q: MessageQueue>(

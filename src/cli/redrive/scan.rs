@@ -24,7 +24,7 @@ const MAX_MESSAGES: usize = 100_000;
 const MIN_VISIBILITY: Duration = Duration::from_secs(30);
 
 /// Longest visibility timeout that SQS takes.
-const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
+pub(super) const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
 
 /// Ten messages are received, sent and deleted in half a second, also from afar.
 const MESSAGES_PER_SECOND: u64 = 20;

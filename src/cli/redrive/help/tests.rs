@@ -97,6 +97,9 @@ fn help_of_stats() {
           --despite-redrive-policy  Look although a redrive policy of the
                                     dead-letter queue may move messages on
 
+    OLDEST and NEWEST are the ages of the failures, BYTES the sizes of the objects
+    as S3 told them. `hops` counts how often a message was redriven.
+
     Examples:
       redrive stats
       redrive stats --json | jq '.reasons[] | [.reason, .dead_letters]'
@@ -145,6 +148,9 @@ fn help_of_list() {
           --despite-redrive-policy  Look although a redrive policy of the
                                     dead-letter queue may move messages on
 
+    ATTEMPTS is how often the function had received the message when it gave up,
+    HOPS how often it was redriven since.
+
     Examples:
       redrive list --reason 'object.*' --limit 20
       redrive list --account 123456789012 --from 2026-11-20 --verbose
@@ -170,7 +176,7 @@ fn help_of_send() {
           --stop-on-refail <N>     Stop when N of those sent have come back as dead
                                    letters; 0: never [default: 5]
           --wait <TIME>            At the end, wait at most so long for what becomes
-                                   of them
+                                   of them [default: do not wait]
           --force                  Send although a check says that it would be in
                                    vain
           --journal <FILE>         Where every decision is written, for `redrive
@@ -223,8 +229,12 @@ fn help_of_send() {
     Without a ledger: when the main queue was empty for a minute and nothing came
     back.
 
-    Ctrl-C, a crash or a stop lose nothing: the journal tells where each message is,
-    and `redrive resume` goes on.
+    What comes back is looked for every 5 s among the dead letters that were not
+    selected, about 1,000 at a time: behind 100,000 of them it is seen late, and a
+    smaller --rate is wiser.
+
+    Ctrl-C, SIGTERM, a crash or a stop lose nothing: the journal tells where each
+    message is, and `redrive resume` goes on.
 
     Examples:
       redrive send --reason 'bulk.*'                     what would be sent, and

@@ -109,7 +109,8 @@ pub(super) async fn run(
     let verb = Box::pin(run_verb(&arguments.verb, &environment, &session, json));
     let code = tokio::select! {
         code = verb => code?,
-        () = interrupted_twice(&session) => {
+        given_up = interrupted_twice(&session) => {
+            given_up?;
             tell("redrive: given up; every file is as it was, or without what was delivered");
             exit::STOPPED
         }

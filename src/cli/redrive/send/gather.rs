@@ -129,6 +129,9 @@ impl<Q: MessageQueue> Redrive<'_, Q> {
         let selected: HashSet<&str> = self.waiting.iter().map(|letter| letter.id.as_str()).collect();
         let problem = self.scan.release(|id| !selected.contains(id)).await;
         self.session.tell_if_some(problem);
+        if let Some(journal) = &self.memory.journal {
+            journal.sync()?;
+        }
         self.count_missing();
         self.watch.prepare(self.waiting.make_contiguous()).await;
         self.session.progress.reset();

@@ -1,9 +1,13 @@
 //! What a run of `send` decided and did, a line of JSON each, written before and after every act: whatever ends the
 //! run, the file tells where each message is.
+//!
+//! It is on the disk when the first message is sent (the command and what it selected), and at the end. In between a
+//! power cut may cost the last rows, and nothing else: the queues have the messages. What the lost rows told of is met
+//! again by `resume`: sent once more if it was not deleted yet, else counted as gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -180,12 +184,22 @@ impl Journal {
         self.write_line(&line)
     }
 
+    /// Returns when all that was written survives a power cut.
+    pub(super) fn sync(&self) -> Result<(), JournalError> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.sync_all().map_err(|error| self.error(&error))
+    }
+
     fn write_line(&self, line: &[u8]) -> Result<(), JournalError> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(line).map_err(|error| JournalError {
+        file.write_all(line).map_err(|error| self.error(&error))
+    }
+
+    fn error(&self, error: &io::Error) -> JournalError {
+        JournalError {
             path: self.path.display().to_string(),
             detail: error.to_string(),
-        })
+        }
     }
 }
 

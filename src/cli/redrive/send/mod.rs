@@ -14,6 +14,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+pub(super) use self::command::{Queues, run};
 use self::journal::{Event, Journal, Past, Seen};
 use self::letter::Letter;
 use self::pace::Pace;
@@ -29,6 +30,7 @@ use crate::queue::limits::MAX_BATCH_BYTES;
 use crate::queue::{MAX_BATCH_ENTRIES, MessageQueue, QueueError, QueueStatus, VisibilityChange};
 
 mod canary;
+mod command;
 mod gather;
 pub(super) mod health;
 pub(super) mod journal;
@@ -73,7 +75,7 @@ pub(super) struct Arguments {
     /// Stop when N of those sent have come back as dead letters; 0: never
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(super) stop_on_refail: u64,
-    /// At the end, wait at most so long for what becomes of them
+    /// At the end, wait at most so long for what becomes of them [default: do not wait]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(super) wait: Option<Duration>,
     /// Send although a check says that it would be in vain
@@ -154,7 +156,7 @@ pub(super) async fn send<Q: MessageQueue>(
         dlq: route.dlq,
         memory,
         scan: Scan::new(route.dlq, route.dlq_status, &session.interrupt, &session.progress),
-        watch: Watch::new(route.dlq, route.main, route.ledger, session.now),
+        watch: Watch::new(route, session.now),
         pace: Pace::new(arguments.rate),
         waiting: VecDeque::new(),
         num_held_bytes: 0,
@@ -420,11 +422,15 @@ impl<Q: MessageQueue> Redrive<'_, Q> {
         self.report.refailed = self.watch.count(Seen::Refailed);
         self.report.still_in_flight = self.report.sent - self.report.delivered - self.report.refailed;
         self.report.problem = self.watch.problem().map(str::to_owned);
+        self.watch.let_go().await;
         self.session.tell_if_some(self.scan.finish().await);
         if let Some(journal) = &self.memory.journal {
             self.report.journal = Some(journal.path().display().to_string());
             let report = serde_json::to_value(&self.report).expect("a report becomes JSON");
-            if let Err(error) = journal.write(Event::Ended { report }) {
+            if let Err(error) = journal
+                .write(Event::Ended { report })
+                .and_then(|()| journal.sync())
+            {
                 tell(format_args!("redrive: {error}"));
             }
         }

@@ -1,8 +1,12 @@
 //! What becomes of messages that were sent: a dead letter that names the same object with the hop counted came back; an
 //! object that the ledger calls complete, by a newer entry than before, was delivered.
 //!
-//! Without a ledger, what did not come back counts as delivered when the main queue has been empty for a minute: SQS's
-//! own numbers are right only so much later (GetQueueAttributes in the SQS API reference).
+//! What comes back lies among all that was not selected. A look receives a part of it, and keeps it hidden until the
+//! looks together have seen the whole queue (a sweep): the next look would be given the same part again otherwise.
+//!
+//! Without a ledger, what did not come back counts as delivered when the main queue has been empty for a minute, because
+//! SQS's own numbers are right only so much later (GetQueueAttributes in the SQS API reference), and a whole sweep since
+//! then has not found it.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -10,18 +14,22 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::Route;
 use super::journal::Seen;
 use super::letter::{self, Letter};
 use super::proof::{Entry, Ledger};
-use crate::cli::redrive::scan::Scan;
+use crate::cli::redrive::scan::{MAX_VISIBILITY, Scan};
 use crate::dead_letter::DeadLetter;
 use crate::queue::{MAX_BATCH_ENTRIES, MessageQueue, QueueError, ReceivedMessage, VisibilityChange};
 
-/// Hides dead letters while they are looked at.
-const LOOK_VISIBILITY: Duration = Duration::from_secs(30);
+/// Hides dead letters while they are looked at, for at least so long.
+const MIN_VISIBILITY: Duration = Duration::from_secs(30);
 
-/// Receives of one look.
-const MAX_RECEIVES: usize = 100;
+/// Letters a second that looks see at least: so much longer a sweep through a large queue hides them.
+const SWEPT_PER_SECOND: u64 = 50;
+
+/// Receives of one look, four at a time: a second or two, in which nothing is sent.
+const MAX_ROUNDS: usize = 25;
 
 /// So long the main queue must be empty.
 const QUIET: Duration = Duration::from_secs(60);
@@ -43,6 +51,12 @@ pub(super) struct Watch<'a, Q> {
     /// An object's entry before the run.
     entry_before: HashMap<String, Timestamp>,
     quiet_since: Option<Instant>,
+    visibility: Duration,
+    /// Hidden by the looks of the sweep that is under way.
+    swept: Vec<VisibilityChange>,
+    sweep_began: Option<Instant>,
+    /// When the last sweep began that has seen the whole queue.
+    whole_sweep_began: Option<Instant>,
     /// Why the last question to the ledger has no answer.
     problem: Option<String>,
 }
@@ -58,17 +72,23 @@ pub(super) struct Sent {
 }
 
 impl<'a, Q: MessageQueue> Watch<'a, Q> {
-    pub(super) fn new(dlq: &'a Q, main: &'a Q, ledger: Option<&'a Ledger>, began: Timestamp) -> Self {
+    pub(super) fn new(route: &Route<'a, Q>, began: Timestamp) -> Self {
+        let num_letters = route.dlq_status.visible + route.dlq_status.in_flight;
         Self {
-            dlq,
-            main,
-            ledger,
+            dlq: route.dlq,
+            main: route.main,
+            ledger: route.ledger,
             began,
             known: HashSet::new(),
             sent: Vec::new(),
             by_name: HashMap::new(),
             entry_before: HashMap::new(),
             quiet_since: None,
+            visibility: (MIN_VISIBILITY + Duration::from_secs(num_letters / SWEPT_PER_SECOND))
+                .min(MAX_VISIBILITY),
+            swept: Vec::new(),
+            sweep_began: None,
+            whole_sweep_began: None,
             problem: None,
         }
     }
@@ -137,36 +157,68 @@ impl<'a, Q: MessageQueue> Watch<'a, Q> {
         wait: Duration,
     ) -> Result<Vec<String>, QueueError> {
         let mut returned = Vec::new();
-        let mut free = Vec::new();
-        let mut result = Ok(());
-        for _ in 0..MAX_RECEIVES {
-            let messages = match self
-                .dlq
-                .receive(MAX_BATCH_ENTRIES, wait, Some(LOOK_VISIBILITY))
-                .await
-            {
-                Ok(messages) if messages.is_empty() => break,
-                Ok(messages) => messages,
-                Err(error) => {
-                    result = Err(error);
-                    break;
+        let mut num_calls = 1;
+        self.sweep_began.get_or_insert_with(Instant::now);
+        for _ in 0..MAX_ROUNDS {
+            let mut is_end = true;
+            let mut result = Ok(());
+            for answer in self.receive(num_calls, wait).await {
+                match answer {
+                    Ok(messages) => {
+                        is_end &= messages.is_empty();
+                        returned.extend(self.note(scan, &messages));
+                    }
+                    Err(error) => result = Err(error),
                 }
-            };
-            for message in messages {
-                if !scan.hold_again(&message) {
-                    free.push(VisibilityChange {
-                        receipt_handle: message.receipt_handle.clone(),
-                        timeout: Duration::ZERO,
-                    });
-                }
-                returned.extend(self.recognise(&message));
             }
+            result?;
+            if is_end {
+                self.whole_sweep_began = self.sweep_began.take();
+                self.let_go().await;
+                break;
+            }
+            num_calls = 4;
         }
-        for batch in free.chunks(MAX_BATCH_ENTRIES) {
+        Ok(returned)
+    }
+
+    /// The answers of up to four calls at a time.
+    async fn receive(
+        &self,
+        num_calls: usize,
+        wait: Duration,
+    ) -> [Result<Vec<ReceivedMessage>, QueueError>; 4] {
+        let call = async |number: usize| {
+            if number >= num_calls {
+                return Ok(Vec::new());
+            }
+            self.dlq
+                .receive(MAX_BATCH_ENTRIES, wait, Some(self.visibility))
+                .await
+        };
+        tokio::join!(call(0), call(1), call(2), call(3)).into()
+    }
+
+    fn note(&mut self, scan: &mut Scan<'_, Q>, messages: &[ReceivedMessage]) -> Vec<String> {
+        let mut returned = Vec::new();
+        for message in messages {
+            if !scan.hold_again(message) {
+                self.swept.push(VisibilityChange {
+                    receipt_handle: message.receipt_handle.clone(),
+                    timeout: Duration::ZERO,
+                });
+            }
+            returned.extend(self.recognise(message));
+        }
+        returned
+    }
+
+    /// Makes visible again what looks have hidden.
+    pub(super) async fn let_go(&mut self) {
+        for batch in std::mem::take(&mut self.swept).chunks(MAX_BATCH_ENTRIES) {
             // What fails here comes back by itself.
             drop(self.dlq.change_visibility(batch).await);
         }
-        result.map(|()| returned)
     }
 
     /// Whether a dead letter is new and came back; the id of the message that it was.
@@ -232,7 +284,8 @@ impl<'a, Q: MessageQueue> Watch<'a, Q> {
             return Ok(false);
         }
         let since = *self.quiet_since.get_or_insert_with(Instant::now);
-        Ok(since.elapsed() >= QUIET)
+        let is_swept = self.whole_sweep_began.is_some_and(|began| began >= since);
+        Ok(is_swept && since.elapsed() >= QUIET)
     }
 }
 

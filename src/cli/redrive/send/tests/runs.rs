@@ -91,6 +91,35 @@ async fn too_many_that_come_back_stop_the_run() {
     assert_eq!(report.exit_code(), exit::DONE);
 }
 
+/// Thousands that are not selected, and a hundred that are.
+fn hundred_behind_thousands() -> Queues {
+    let queues = of_reasons(&["object.not_found"], 3000);
+    for number in 0..100 {
+        let key = format!("poison-{number}.gz");
+        letter("bulk.throttled", "transient").key(&key).put(&queues.dlq);
+    }
+    queues
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_is_found_behind_thousands_that_were_not_selected() {
+    let queues = hundred_behind_thousands();
+    let arguments = sending(&["--reason", "bulk.*", "--stop-on-refail", "0", "--wait", "10m"]);
+    let report = queues.send_with_function(&arguments, |_| true).await;
+    assert_eq!((report.sent, report.refailed), (100, 100));
+    assert_eq!(queues.dlq.num_visible(), 3100, "nothing stays hidden");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_behind_thousands_stops_the_run() {
+    let queues = hundred_behind_thousands();
+    let arguments = options(&["--yes", "--no-canary", "--reason", "bulk.*", "--rate", "1"]);
+    let report = queues.send_with_function(&arguments, |_| true).await;
+    assert_eq!(report.exit_code(), exit::STOPPED);
+    assert!((5..50).contains(&report.sent), "{} sent", report.sent);
+    assert_eq!(queues.dlq.num_visible(), queues.dlq.messages().len());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_run_keeps_its_hold_longer_than_any_visibility_timeout() {
     let queues = filled(200);
@@ -196,5 +225,33 @@ async fn a_run_that_was_killed_in_any_call_is_resumed_loses_nothing_and_sends_at
                 assert!(sent.len() == 35 || (unknown && sent.len() <= 45), "{place}");
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_a_power_cut_shortened_is_resumed_and_nothing_is_lost() {
+    // All but the command and what was selected.
+    for num_lost in 0..=7 {
+        let queues = filled(25);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        // The third batch is sent, and what SQS says of it never comes.
+        queues.main.script("SendMessageBatch", Fault::Pass);
+        queues.main.script("SendMessageBatch", Fault::Pass);
+        queues.main.script("SendMessageBatch", Fault::WorkAndHang);
+        queues.send_and_kill(&path).await;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let num_left = text.lines().count() - num_lost;
+        let left: Vec<&str> = text.lines().take(num_left).collect();
+        std::fs::write(&path, left.join("\n") + "\n{\"at\":\0\0").unwrap();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+
+        let report = queues.resume(&path).await;
+        let place = format!("{num_lost} rows lost: {report:?}");
+        assert_eq!((report.selected, report.sent + report.gone), (25, 25), "{place}");
+        assert_eq!(queues.dlq.messages(), [], "{place}");
+        let sent = queues.main.messages();
+        let keys: HashSet<&str> = sent.iter().map(|message| message.body.as_str()).collect();
+        assert_eq!(keys.len(), 25, "{place}");
     }
 }
