@@ -11,6 +11,7 @@ mod copies;
 mod looks;
 mod many;
 mod send;
+mod stops;
 
 fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()

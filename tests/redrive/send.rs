@@ -243,7 +243,7 @@ fn start(world: &World, arguments: &[&str]) -> Child {
 }
 
 /// Bodies of redriven messages in the main queue, with how often each is there.
-async fn redriven(world: &World) -> BTreeMap<String, usize> {
+pub(super) async fn redriven(world: &World) -> BTreeMap<String, usize> {
     let mut bodies = BTreeMap::new();
     for message in peek(&world.queue).await {
         if message.attributes.contains_key("hops") {
@@ -257,31 +257,18 @@ async fn redriven(world: &World) -> BTreeMap<String, usize> {
 async fn two_operators_at_once_send_each_letter_once() {
     let world = World::new("send-two").await;
     let bodies = put_letters(&world, &REASONS, 200).await;
-    let folder = tempfile::tempdir().unwrap();
-    let journal = |name: &str| folder.path().join(name).display().to_string();
-    let (first, second) = (journal("first"), journal("second"));
-    let arguments = |journal| {
-        [
-            "send",
-            "--yes",
-            "--force",
-            "--no-canary",
-            "--rate",
-            "0",
-            "--journal",
-            journal,
-        ]
+    let arguments = ["send", "--yes", "--force", "--no-canary", "--rate", "0", "--json"];
+    let operator = async || {
+        let folder = tempfile::tempdir().unwrap();
+        let command = redrive_command(&world, folder.path(), &arguments);
+        let output = tokio::process::Command::from(command).output().await.unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{output:?}");
+        let report = one_json(&output);
+        assert_eq!(report["selected"], report["sent"], "{report}");
+        report["sent"].as_u64().unwrap()
     };
-    let mut runs = [
-        start(&world, &arguments(&first)),
-        start(&world, &arguments(&second)),
-    ];
-    tokio::task::block_in_place(|| {
-        for run in &mut runs {
-            let code = run.wait().unwrap().code();
-            assert!(matches!(code, Some(0 | 4)), "{code:?}");
-        }
-    });
+    let (first, second) = tokio::join!(operator(), operator());
+    assert_eq!(first + second, 200);
     assert!(world.take_dead_letters().await.is_empty());
     let sent = redriven(&world).await;
     assert!(sent.values().all(|times| *times == 1), "{sent:?}");
@@ -289,7 +276,7 @@ async fn two_operators_at_once_send_each_letter_once() {
 }
 
 /// Whole rows of the journal.
-fn rows(journal: &Path) -> Vec<Value> {
+pub(super) fn rows(journal: &Path) -> Vec<Value> {
     let text = fs::read_to_string(journal).unwrap_or_default();
     text.lines()
         .filter_map(|line| serde_json::from_str(line).ok())
