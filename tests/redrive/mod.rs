@@ -10,6 +10,7 @@ use crate::support::{FlowLog, World};
 mod copies;
 mod looks;
 mod many;
+mod runbook;
 mod send;
 mod stops;
 
