@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::support::world::{attribute, redrive, wait_until};
 use crate::support::{FlowLog, World};
 
+mod columns;
 mod copies;
 mod looks;
 mod many;

@@ -247,7 +247,7 @@ impl Report {
             .iter()
             .map(|failed| (failed.id.as_str(), failed.detail.as_str()));
         lines.extend(text::named_lines("perhaps still in the queue", failures));
-        lines
+        text::fit(lines)
     }
 }
 

@@ -181,7 +181,7 @@ impl Report {
             "{} seen, about {in_flight} in flight; nothing was deleted",
             text::dead_letters(*seen)
         ));
-        lines
+        text::fit(lines)
     }
 }
 

@@ -325,7 +325,7 @@ impl Report {
         if self.dry_run && *messages > 0 {
             lines.push("dry run: nothing was sent; to send, repeat with --yes".to_owned());
         }
-        lines
+        text::fit(lines)
     }
 }
 

@@ -8,12 +8,9 @@ use serde_json::value::RawValue;
 use super::Session;
 use super::scan::{Scan, Stopped};
 use super::select::Selection;
-use super::text;
+use super::text::{self, MAX_COLUMNS};
 use crate::dead_letter::DeadLetter;
 use crate::queue::{MessageQueue, QueueError, QueueStatus};
-
-/// A line that is longer than this puts its object on the next one.
-const MAX_COLUMNS: usize = 80;
 
 /// Options of `list`.
 #[derive(Args, Clone, Debug)]
@@ -91,7 +88,7 @@ impl Listing {
         for letter in shown {
             lines.extend(table.letter(letter));
             if arguments.verbose {
-                lines.extend(details(letter));
+                lines.extend(text::fit(details(letter)));
             }
         }
         lines
@@ -144,16 +141,14 @@ impl Table {
     }
 
     fn letter(&self, letter: &DeadLetter) -> Vec<String> {
-        let object = match letter.objects.as_slice() {
-            [] => String::new(),
-            [object] => text::printable(&object.object.to_string()),
-            [first, rest @ ..] => {
-                let first = text::printable(&first.object.to_string());
-                format!("{first} and {} more", rest.len())
-            }
-        };
-        let size = letter.bytes().map(|bytes| format!("  {}", text::bytes(bytes)));
-        let object = object + &size.unwrap_or_default();
+        let object = letter.objects.first();
+        let object = object.map(|first| text::printable(&first.object.to_string()));
+        let object = object.unwrap_or_default();
+        let num_more = letter.objects.len().saturating_sub(1);
+        let more = (num_more > 0).then(|| format!("and {num_more} more"));
+        let size = letter.bytes().map(text::bytes);
+        let facts: Vec<String> = [more, size].into_iter().flatten().collect();
+        let facts = facts.join("  ");
         let attempts = letter
             .attempts
             .map_or_else(|| "-".to_owned(), |attempts| attempts.to_string());
@@ -167,11 +162,17 @@ impl Table {
                 rest,
             )
         };
-        let line = row(&object);
-        if line.chars().count() <= MAX_COLUMNS {
-            return vec![line];
+        let fits = |line: &String| line.chars().count() <= MAX_COLUMNS;
+        let whole = row(format!("{object}  {facts}").trim());
+        if object.is_empty() || fits(&whole) {
+            return vec![whole];
         }
-        vec![row(""), format!("  {object}")]
+        let object = format!("  {object}");
+        // The object stands alone, to be copied whole.
+        match Some(row(&facts)).filter(fits) {
+            Some(row) => vec![row, object],
+            None => vec![row(""), object, format!("  {facts}")],
+        }
     }
 }
 
@@ -191,7 +192,8 @@ fn details(letter: &DeadLetter) -> Vec<String> {
     };
     add(time_name, Some(&time));
     add("detail", letter.detail.as_deref());
-    add("progress", letter.progress.as_deref());
+    let progress = letter.progress.as_deref().map(text::progress);
+    add("progress", progress.as_deref());
     add("request", letter.request_id.as_deref());
     add("body", letter.body_problem.as_deref());
     for object in letter.objects.iter().skip(1) {
@@ -302,7 +304,8 @@ mod tests {
           s3://logs/AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/20/123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0300Z_fe123456.log.gz
         78dde6e4  1h 0m           -     0  unknown (moved by the queue's redrive policy)
         daa66d2b  1h 0m           -     0  unknown (moved by the queue's redrive policy)
-          s3://logs/one.gz and 1 more
+          s3://logs/one.gz
+          and 1 more
         9e3779b9  50m             5     0  object.not_found
           s3://logs/a.gz
         ");
@@ -317,21 +320,22 @@ mod tests {
             ..arguments(&[])
         };
         let listing = look_at(&filled(), &arguments).await;
-        insta::assert_snapshot!(listing.lines(&arguments, now()).join("\n"), @r#"
+        insta::assert_snapshot!(listing.lines(&arguments, now()).join("\n"), @"
         ID        AGE      ATTEMPTS  HOPS  REASON
         3c6ef372  5h 0m           5     2  bulk.throttled
           s3://logs/AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/20/123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0300Z_fe123456.log.gz
             id        3c6ef372-0000-4000-8000-000000000002
             failed    2026-11-19T23:00:00Z
             detail    what went wrong
-            progress  {"lines":7,"indexed":7}
+            progress  indexed 7, lines 7
             request   8476a536-e9f4-11e8-9739-2dfe598c3fcd
         78dde6e4  1h 0m           -     0  unknown (moved by the queue's redrive policy)
             id        78dde6e4-0000-4000-8000-000000000004
             sent      2026-11-20T03:00:00Z
             body      message body is not the JSON of a notification
         daa66d2b  1h 0m           -     0  unknown (moved by the queue's redrive policy)
-          s3://logs/one.gz and 1 more
+          s3://logs/one.gz
+          and 1 more
             id        daa66d2b-0000-4000-8000-000000000003
             sent      2026-11-20T03:00:00Z
             object    s3://logs/two.gz
@@ -340,9 +344,9 @@ mod tests {
             id        9e3779b9-0000-4000-8000-000000000001
             failed    2026-11-20T03:10:00Z
             detail    what went wrong
-            progress  {"lines":7,"indexed":7}
+            progress  indexed 7, lines 7
             request   8476a536-e9f4-11e8-9739-2dfe598c3fcd
-        "#);
+        ");
     }
 
     #[tokio::test(start_paused = true)]

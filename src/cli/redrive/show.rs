@@ -168,7 +168,7 @@ impl Shown {
         add("sent", Some(time(letter.sent_at)));
         add("attempts", letter.attempts.map(|attempts| attempts.to_string()));
         add("hops", Some(letter.hops.to_string()));
-        add("progress", letter.progress.clone());
+        add("progress", letter.progress.as_deref().map(text::progress));
         add("request", letter.request_id.clone());
         add("version", letter.version.clone());
         add(
@@ -190,6 +190,8 @@ impl Shown {
         lines.push(String::new());
         lines.extend(self.attribute_lines());
         lines.push("body".to_owned());
+        // Its own lines are not broken.
+        lines = text::fit(lines);
         lines.extend(
             pretty(&self.message.body)
                 .lines()

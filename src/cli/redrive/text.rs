@@ -7,6 +7,41 @@ use serde::Serializer;
 
 use super::select::MIN_ID_CHARS;
 
+/// What is told to people is not wider than that.
+pub(super) const MAX_COLUMNS: usize = 80;
+
+/// Breaks wide lines at their blanks. A word that is wider than a line, such as a URL or an object's key, is not broken:
+/// it stands alone, to be copied whole.
+pub(super) fn fit(lines: Vec<String>) -> Vec<String> {
+    lines.into_iter().flat_map(fit_line).collect()
+}
+
+fn fit_line(line: String) -> Vec<String> {
+    if line.chars().count() <= MAX_COLUMNS {
+        return vec![line];
+    }
+    let indent = line.chars().take_while(|c| *c == ' ').count();
+    let mut lines = Vec::new();
+    let mut last = String::new();
+    let mut num_blanks = 0;
+    for (position, word) in line.split(' ').enumerate() {
+        num_blanks += usize::from(position > 0);
+        if word.is_empty() {
+            continue;
+        }
+        let width = last.chars().count() + num_blanks + word.chars().count();
+        if width > MAX_COLUMNS && !last.is_empty() {
+            lines.push(std::mem::take(&mut last));
+            num_blanks = indent + 4;
+        }
+        last.extend(std::iter::repeat_n(' ', num_blanks));
+        last.push_str(word);
+        num_blanks = 0;
+    }
+    lines.push(last);
+    lines
+}
+
 /// The time since then, in its two largest units: `42s`, `3h 12m`, `13d 4h`. Nothing is younger than `0s`.
 pub(super) fn age(now: Timestamp, then: Timestamp) -> String {
     let seconds = now.duration_since(then).as_secs().max(0);
@@ -90,6 +125,15 @@ pub(super) fn bytes(number: u64) -> String {
     }
 }
 
+/// The counters of a pass, which a dead letter holds as JSON: `indexed 7, lines 7`. Anything else is shown as it is.
+pub(super) fn progress(json: &str) -> String {
+    let Ok(counts) = serde_json::from_str::<BTreeMap<String, u64>>(json) else {
+        return json.to_owned();
+    };
+    let counts = counts.iter().map(|(name, number)| format!("{name} {number}"));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
 /// How many of each reason.
 pub(super) fn reason_lines(reasons: &BTreeMap<String, u64>) -> Vec<String> {
     let line = |(reason, number): (&String, &u64)| format!("{number:>7}  {}", printable(reason));
@@ -126,6 +170,28 @@ pub(super) fn dead_letters(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wide_lines_break_at_blanks_and_long_words_stand_alone() {
+        let url = format!("https://sqs.example.com/{}", "a".repeat(80));
+        let sum = "5000 selected = 4000 sent + 500 gone + 400 skipped + 100 failed";
+        let lines = vec![
+            "short   as it is".to_owned(),
+            format!("to   {url}"),
+            format!("  {url}  1 B"),
+            format!("  now      {sum} (123456 seen)"),
+        ];
+        let fitted = fit(lines).join("\n");
+        insta::assert_snapshot!(fitted, @"
+        short   as it is
+        to
+            https://sqs.example.com/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+          https://sqs.example.com/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+              1 B
+          now      5000 selected = 4000 sent + 500 gone + 400 skipped + 100 failed
+              (123456 seen)
+        ");
+    }
 
     #[test]
     fn ages_have_two_units_at_most() {

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::files::Unreadable;
 use super::stats::{plural, unreadable_lines};
 use crate::cli::exit;
-use crate::cli::redrive::text::printable;
+use crate::cli::redrive::text::{fit, printable};
 use crate::quarantine::{Cause, Group};
 use crate::ship::replay::{FileFate, FileReport, ReplayCounts};
 
@@ -216,7 +216,7 @@ impl Report {
         if self.dry_run && self.counts.would_send > 0 {
             lines.push("dry run: nothing was sent; to send, repeat with --yes".to_owned());
         }
-        lines
+        fit(lines)
     }
 
     fn sums(&self) -> [String; 4] {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::files::{Files, Found, Unreadable};
 use crate::cli::exit;
-use crate::cli::redrive::text::{printable, shell_word};
+use crate::cli::redrive::text::{fit, printable, shell_word};
 use crate::object::ObjectStore;
 use crate::outcome::Reason;
 use crate::quarantine::{Cause, Place, QuarantinedLine};
@@ -169,6 +169,8 @@ impl Stats {
             lines.push(String::new());
             lines.push("interrupted: there may be more than is shown".to_owned());
         }
+        lines = fit(lines);
+        // A command, to be copied whole.
         if let Some(next) = &self.next {
             lines.push(String::new());
             lines.push(format!("next: {next}"));

@@ -296,22 +296,25 @@ async fn a_dry_run_tells_what_would_be_sent_and_changes_nothing() {
     let world = World::filled().await;
     let before = (world.bytes(), world.sink.documents());
     let report = world.send(&[], false).await;
-    insta::assert_snapshot!(report.lines().join("\n"), @r"
+    insta::assert_snapshot!(report.lines().join("\n"), @r#"
     from s3://kept/bad/
     to   flowlogs-*
           1  would be refused again: line.address
-             s3://kept/bad/vpc/2026/11/20/c5d4c1e8ef8ae17585b6be5195de3709-1.ndjson.gz line 3: column `srcaddr` holds `\u{1b}[2J`, not an IP address
+             s3://kept/bad/vpc/2026/11/20/c5d4c1e8ef8ae17585b6be5195de3709-1.ndjson.gz
+                 line 3: column `srcaddr` holds `\u{1b}[2J`, not an IP address
           2  would be refused again: line.column_count
-             s3://kept/bad/tgw/2026/11/20/3105721238bb02049b13a21d9bd485fe-1.ndjson.gz line 3: has 2 columns, the format has 3
+             s3://kept/bad/tgw/2026/11/20/3105721238bb02049b13a21d9bd485fe-1.ndjson.gz
+                 line 3: has 2 columns, the format has 3
           1  cannot be sent, and stay:
-             s3://kept/bad/vpc/2026/11/19/f59a23596956a9a59f2308768c7313cc-1.ndjson.gz line 5: only its length was kept
+             s3://kept/bad/vpc/2026/11/19/f59a23596956a9a59f2308768c7313cc-1.ndjson.gz
+                 line 5: only its length was kept
 
     8 selected = 4 would be sent + 0 no data
       + 3 refused again + 1 cannot be sent + 0 failed
     4 files = 0 emptied + 0 rewritten + 4 unchanged
       + 0 overtaken + 0 failed
     dry run: nothing was sent; to send, repeat with --yes
-    ");
+    "#);
     assert_eq!((world.bytes(), world.sink.documents()), before);
     assert_eq!(report.exit_code(), exit::DONE);
 }
@@ -322,21 +325,24 @@ async fn what_is_mended_is_delivered_once_and_the_rest_stays() {
     let num_before = world.sink.num_documents();
     world.sink.mend();
     let report = world.send(&[], true).await;
-    insta::assert_snapshot!(report.lines().join("\n"), @r"
+    insta::assert_snapshot!(report.lines().join("\n"), @r#"
     from s3://kept/bad/
     to   flowlogs-*
           1  refused again: line.address
-             s3://kept/bad/vpc/2026/11/20/c5d4c1e8ef8ae17585b6be5195de3709-1.ndjson.gz line 3: column `srcaddr` holds `\u{1b}[2J`, not an IP address
+             s3://kept/bad/vpc/2026/11/20/c5d4c1e8ef8ae17585b6be5195de3709-1.ndjson.gz
+                 line 3: column `srcaddr` holds `\u{1b}[2J`, not an IP address
           2  refused again: line.column_count
-             s3://kept/bad/tgw/2026/11/20/3105721238bb02049b13a21d9bd485fe-1.ndjson.gz line 3: has 2 columns, the format has 3
+             s3://kept/bad/tgw/2026/11/20/3105721238bb02049b13a21d9bd485fe-1.ndjson.gz
+                 line 3: has 2 columns, the format has 3
           1  cannot be sent, and stay:
-             s3://kept/bad/vpc/2026/11/19/f59a23596956a9a59f2308768c7313cc-1.ndjson.gz line 5: only its length was kept
+             s3://kept/bad/vpc/2026/11/19/f59a23596956a9a59f2308768c7313cc-1.ndjson.gz
+                 line 5: only its length was kept
 
     8 selected = 4 delivered + 0 duplicate + 0 no data
       + 3 refused again + 1 cannot be sent + 0 failed
     4 files = 1 emptied + 3 rewritten + 0 unchanged
       + 0 overtaken + 0 failed
-    ");
+    "#);
     assert_eq!((report.exit_code(), report.note_of_end()), (exit::DONE, None));
     assert_eq!(world.sink.num_documents(), num_before + 4);
     let left = json(&world.stats(&[]).await);

@@ -226,7 +226,7 @@ impl Report {
         if self.dry_run && self.would_send > 0 {
             lines.push("dry run: nothing was sent; to send, repeat with --yes".to_owned());
         }
-        lines
+        text::fit(lines)
     }
 
     fn exception_lines(&self) -> Vec<String> {
@@ -239,8 +239,8 @@ impl Report {
             (Fate::Gone, "gone: not sent, and no longer ours"),
             (
                 Fate::NotDeleted,
-                "sent, but still in the dead-letter queue: may be processed twice, which gives the\n\
-                 same documents under the same ids",
+                "sent, but still in the dead-letter queue: may be processed twice, which gives the same documents under \
+                 the same ids",
             ),
             (Fate::SentWithoutHops, "without a hop count"),
         ];

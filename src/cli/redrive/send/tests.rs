@@ -192,8 +192,8 @@ async fn what_could_not_be_deleted_is_told() {
     to   https://sqs.us-east-1.amazonaws.com/000000000000/main
           3  bulk.throttled
     3 selected = 3 sent + 0 gone + 0 skipped + 0 failed (3 seen)
-    1 sent, but still in the dead-letter queue: may be processed twice, which gives the
-    same documents under the same ids:
+    1 sent, but still in the dead-letter queue: may be processed twice, which gives
+        the same documents under the same ids:
       daa66d2b-0000-4000-8000-000000000003
         DeleteMessageBatch refused this message: InternalError: scripted
     ");

@@ -36,19 +36,22 @@ async fn everything_about_a_dead_letter_and_what_became_of_its_object() {
     sent       2026-11-20T03:00:00Z (1h 0m ago)
     attempts   5
     hops       0
-    progress   {"lines":7,"indexed":7}
+    progress   indexed 7, lines 7
     request    8476a536-e9f4-11e8-9739-2dfe598c3fcd
     version    0.1.0
     receives   1, this one included
 
-    object     s3://logs/AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/20/123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0300Z_fe123456.log.gz
+    object
+        s3://logs/AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/20/123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0300Z_fe123456.log.gz
       account  123456789012
       region   us-east-1
       flow log fl-1234abcd
       time     2026-11-20T03:00:00Z
       event    4 bytes, ETag 0, written 2026-11-20T02:00:00Z
-      now      there, as the event says: 4 bytes, ETag 0, written 2014-12-14T04:06:40Z
-      url      memory://logs/AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/20/123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0300Z_fe123456.log.gz?expires=60
+      now      there, as the event says: 4 bytes, ETag 0, written
+          2014-12-14T04:06:40Z
+      url
+          memory://logs/AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/20/123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0300Z_fe123456.log.gz?expires=60
 
     attributes
       attempts (Number) = 5

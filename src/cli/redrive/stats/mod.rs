@@ -137,6 +137,8 @@ impl Stats {
             let arn = text::printable(arn);
             lines.push(format!("{number} moved here by the redrive policy of {arn}"));
         }
+        lines = text::fit(lines);
+        // A command, to be copied whole.
         if let Some(next) = &self.next {
             lines.push(String::new());
             lines.push(format!("next: {next}"));

@@ -51,9 +51,11 @@ async fn without_a_consumer_no_more_than_one_of_each_reason_leaves() {
           1  object.not_found
     20 selected = 2 sent + 0 gone + 18 skipped + 0 failed (20 seen)
     9 not tried:
-        the first of bulk.throttled: nobody takes messages from the main queue: 2 wait there, none is in flight
+        the first of bulk.throttled: nobody takes messages from the main queue: 2
+            wait there, none is in flight
     9 not tried:
-        the first of object.not_found: nobody takes messages from the main queue: 2 wait there, none is in flight
+        the first of object.not_found: nobody takes messages from the main queue: 2
+            wait there, none is in flight
     ");
     insta::assert_snapshot!(report.notes().join("\n"), @"
     redrive: ended early: of no reason was the first message seen complete
