@@ -81,6 +81,7 @@ async fn every_table_and_report_fits_80_columns() {
     }
     tell(&["stats"]);
     tell(&["list"]);
+    tell(&["list", "--check"]);
     tell(&["list", "--verbose"]);
     tell(&["quarantine", "stats"]);
     tell(&["quarantine", "send"]);

@@ -29,10 +29,10 @@ Examples:
   redrive stats --json | jq '.reasons[] | [.reason, .dead_letters]'";
 
 pub(super) const LIST: &str = "\
-ATTEMPTS is how often the function had received the message when it gave up, HOPS how often it was redriven since.
+ATTEMPTS is how often the function had received the message when it gave up, HOPS how often it was redriven since. --check needs the rights that `show` needs.
 
 Examples:
-  redrive list --reason 'object.*' --limit 20
+  redrive list --reason 'object.*' --limit 20 --check
   redrive list --account 123456789012 --from 2026-11-20 --verbose";
 
 pub(super) const SHOW: &str = "\

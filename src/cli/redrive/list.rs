@@ -1,15 +1,19 @@
 //! `redrive list`: a line per dead letter, the oldest failure first.
 
+use std::collections::HashMap;
+
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Session;
+use super::presence::Presence;
 use super::scan::{Scan, Stopped};
 use super::select::Selection;
 use super::text::{self, MAX_COLUMNS};
 use crate::dead_letter::DeadLetter;
+use crate::object::ObjectStore;
 use crate::queue::{MessageQueue, QueueError, QueueStatus};
 
 /// Options of `list`.
@@ -18,6 +22,9 @@ pub(super) struct Arguments {
     /// Also show time, detail and progress of each
     #[arg(short, long)]
     pub(super) verbose: bool,
+    /// Also tell of each object whether it is still there, which takes a HEAD each
+    #[arg(long)]
+    pub(super) check: bool,
     #[command(flatten)]
     pub(super) selection: Selection,
 }
@@ -32,6 +39,8 @@ pub(super) struct Listing {
     /// Characters that tell all ids apart that were seen.
     id_chars: usize,
     pub(super) stopped: Option<Stopped>,
+    /// What became of the objects of those that were checked, by message id.
+    now: HashMap<String, Vec<Presence>>,
 }
 
 /// Looks at the whole queue.
@@ -55,6 +64,7 @@ pub(super) async fn look<Q: MessageQueue>(
         num_seen,
         id_chars,
         stopped,
+        now: HashMap::new(),
     })
 }
 
@@ -67,6 +77,26 @@ async fn read_all<Q: MessageQueue>(scan: &mut Scan<'_, Q>) -> Result<Vec<DeadLet
 }
 
 impl Listing {
+    /// Asks for the objects of what will be shown.
+    pub(super) async fn check<S: ObjectStore>(&mut self, store: &S, limit: usize, session: &Session) {
+        let shown = self.letters.get(..limit).unwrap_or(&self.letters);
+        session.progress.reset();
+        session.progress.set_length(shown.len() as u64);
+        for letter in shown {
+            let mut now = Vec::with_capacity(letter.objects.len());
+            for object in &letter.objects {
+                if session.interrupt.is_set() {
+                    self.stopped = Some(Stopped::Interrupted);
+                    return;
+                }
+                now.push(Presence::ask(store, object).await);
+            }
+            self.now.insert(letter.id.clone(), now);
+            session.progress.inc(1);
+        }
+        session.progress.finish_and_clear();
+    }
+
     /// The dead letters to show.
     fn shown(&self, limit: usize) -> &[DeadLetter] {
         self.letters.get(..limit).unwrap_or(&self.letters)
@@ -87,17 +117,32 @@ impl Listing {
         let mut lines = vec![table.header()];
         for letter in shown {
             lines.extend(table.letter(letter));
+            let now = self.now.get(&letter.id).map_or(&[][..], Vec::as_slice);
             if arguments.verbose {
                 lines.extend(text::fit(details(letter)));
             }
+            lines.extend(text::fit(object_lines(letter, now, arguments.verbose)));
         }
         lines
     }
 
     /// One JSON object per dead letter.
     pub(super) fn json_lines(&self, limit: usize) -> Vec<String> {
-        let to_json =
-            |letter| serde_json::to_string(&JsonLetter::new(letter)).expect("plain values become JSON");
+        #[derive(Serialize)]
+        struct Json<'a> {
+            #[serde(flatten)]
+            letter: JsonLetter<'a>,
+            /// In the order of its objects.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            now: Option<&'a Vec<Presence>>,
+        }
+        let to_json = |letter: &DeadLetter| {
+            let json = Json {
+                letter: JsonLetter::new(letter),
+                now: self.now.get(&letter.id),
+            };
+            serde_json::to_string(&json).expect("plain values become JSON")
+        };
         self.shown(limit).iter().map(to_json).collect()
     }
 
@@ -196,8 +241,19 @@ fn details(letter: &DeadLetter) -> Vec<String> {
     add("progress", progress.as_deref());
     add("request", letter.request_id.as_deref());
     add("body", letter.body_problem.as_deref());
-    for object in letter.objects.iter().skip(1) {
-        add("object", Some(&object.object.to_string()));
+    lines
+}
+
+/// The objects below the line of a dead letter that names the first one, and what became of each.
+fn object_lines(letter: &DeadLetter, now: &[Presence], is_verbose: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (position, object) in letter.objects.iter().enumerate() {
+        let now = now.get(position);
+        if position > 0 && (is_verbose || now.is_some()) {
+            let object = text::printable(&object.object.to_string());
+            lines.push(format!("    object    {object}"));
+        }
+        lines.extend(now.map(|now| format!("    now       {}", now.line())));
     }
     lines
 }
@@ -257,140 +313,4 @@ impl<'a> JsonLetter<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::redrive::tests::{letter, now, s3_event, selection, session};
-    use crate::queue::Attributes;
-    use crate::queue::memory::MemoryQueue;
-
-    const LONG_KEY: &str = "AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/20/\
-        123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0300Z_fe123456.log.gz";
-
-    fn arguments(options: &[&str]) -> Arguments {
-        Arguments {
-            selection: selection(options),
-            verbose: false,
-        }
-    }
-
-    async fn look_at(queue: &MemoryQueue, arguments: &Arguments) -> Listing {
-        let status = queue.status().await.unwrap();
-        look(queue, &status, &arguments.selection, &session())
-            .await
-            .unwrap()
-    }
-
-    fn filled() -> MemoryQueue {
-        let queue = MemoryQueue::new("dlq");
-        letter("object.not_found", "permanent").key("a.gz").put(&queue);
-        letter("bulk.throttled", "transient")
-            .failed_at("2026-11-19T23:00:00Z")
-            .hops(2)
-            .key(LONG_KEY)
-            .put(&queue);
-        queue.put(&s3_event(&["one.gz", "two.gz"]), Attributes::new());
-        queue.put("\u{202e}[2J", Attributes::new());
-        queue
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_dead_letter_is_a_line_and_a_long_key_another() {
-        let queue = filled();
-        let arguments = arguments(&[]);
-        let listing = look_at(&queue, &arguments).await;
-        insta::assert_snapshot!(listing.lines(&arguments, now()).join("\n"), @"
-        ID        AGE      ATTEMPTS  HOPS  REASON
-        3c6ef372  5h 0m           5     2  bulk.throttled
-          s3://logs/AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/20/123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0300Z_fe123456.log.gz
-        78dde6e4  1h 0m           -     0  unknown (moved by the queue's redrive policy)
-        daa66d2b  1h 0m           -     0  unknown (moved by the queue's redrive policy)
-          s3://logs/one.gz
-          and 1 more
-        9e3779b9  50m             5     0  object.not_found
-          s3://logs/a.gz
-        ");
-        assert_eq!(listing.summary(usize::MAX), "4 dead letters");
-        assert_eq!(queue.num_visible(), 4);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn verbose_adds_what_explains_the_failure() {
-        let arguments = Arguments {
-            verbose: true,
-            ..arguments(&[])
-        };
-        let listing = look_at(&filled(), &arguments).await;
-        insta::assert_snapshot!(listing.lines(&arguments, now()).join("\n"), @"
-        ID        AGE      ATTEMPTS  HOPS  REASON
-        3c6ef372  5h 0m           5     2  bulk.throttled
-          s3://logs/AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/11/20/123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20261120T0300Z_fe123456.log.gz
-            id        3c6ef372-0000-4000-8000-000000000002
-            failed    2026-11-19T23:00:00Z
-            detail    what went wrong
-            progress  indexed 7, lines 7
-            request   8476a536-e9f4-11e8-9739-2dfe598c3fcd
-        78dde6e4  1h 0m           -     0  unknown (moved by the queue's redrive policy)
-            id        78dde6e4-0000-4000-8000-000000000004
-            sent      2026-11-20T03:00:00Z
-            body      message body is not the JSON of a notification
-        daa66d2b  1h 0m           -     0  unknown (moved by the queue's redrive policy)
-          s3://logs/one.gz
-          and 1 more
-            id        daa66d2b-0000-4000-8000-000000000003
-            sent      2026-11-20T03:00:00Z
-            object    s3://logs/two.gz
-        9e3779b9  50m             5     0  object.not_found
-          s3://logs/a.gz
-            id        9e3779b9-0000-4000-8000-000000000001
-            failed    2026-11-20T03:10:00Z
-            detail    what went wrong
-            progress  indexed 7, lines 7
-            request   8476a536-e9f4-11e8-9739-2dfe598c3fcd
-        ");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn reason_and_limit_select_the_oldest() {
-        let queue = filled();
-        let arguments = arguments(&["--reason", "*.*", "--limit", "1"]);
-        let listing = look_at(&queue, &arguments).await;
-        assert_eq!(listing.lines(&arguments, now()).len(), 3, "header, row and key");
-        assert_eq!(listing.summary(1), "1 shown of 2 selected; 4 dead letters in all");
-        assert!(listing.lines(&arguments, now())[0].ends_with("REASON          OBJECT"));
-        let unknown = self::arguments(&["--reason", "unknown"]);
-        assert_eq!(look_at(&queue, &unknown).await.letters.len(), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_id_selects_its_message() {
-        let queue = filled();
-        let id = queue.ids().remove(2);
-        let short: String = id.chars().take(8).collect();
-        let listing = look_at(&queue, &arguments(&["--id", &short])).await;
-        assert_eq!(listing.letters.len(), 1);
-        assert_eq!(listing.letters[0].id, id);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn json_has_a_line_for_each_and_keeps_everything() {
-        let listing = look_at(&filled(), &arguments(&[])).await;
-        let lines = listing.json_lines(usize::MAX);
-        assert_eq!(lines.len(), 4);
-        let values: Vec<serde_json::Value> = lines
-            .iter()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        assert_eq!(values[0]["reason"], "bulk.throttled");
-        assert_eq!(values[0]["hops"], 2);
-        assert_eq!(values[0]["progress"]["lines"], 7);
-        assert_eq!(
-            values[2]["reason"],
-            "unknown (moved by the queue's redrive policy)"
-        );
-        assert_eq!(
-            values[2]["objects"],
-            serde_json::json!(["s3://logs/one.gz", "s3://logs/two.gz"])
-        );
-        assert!(values[1]["body_problem"].is_string());
-    }
-}
+mod tests;

@@ -237,7 +237,11 @@ async fn run_verb(
             Ok(end_of_look(stopped, false))
         }
         Verb::List(options) => {
-            let listing = list::look(&dlq, &status, &options.selection, session).await?;
+            let mut listing = list::look(&dlq, &status, &options.selection, session).await?;
+            if options.check {
+                let store = S3Store::new(&context);
+                listing.check(&store, options.selection.limit(), session).await;
+            }
             let lines = if arguments.json {
                 listing.json_lines(options.selection.limit())
             } else {

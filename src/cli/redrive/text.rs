@@ -125,13 +125,13 @@ pub(super) fn bytes(number: u64) -> String {
     }
 }
 
-/// The counters of a pass, which a dead letter holds as JSON: `indexed 7, lines 7`. Anything else is shown as it is.
+/// The counters of a pass, which a dead letter holds as JSON: `indexed=7 lines=7`. Anything else is shown as it is.
 pub(super) fn progress(json: &str) -> String {
     let Ok(counts) = serde_json::from_str::<BTreeMap<String, u64>>(json) else {
         return json.to_owned();
     };
-    let counts = counts.iter().map(|(name, number)| format!("{name} {number}"));
-    counts.collect::<Vec<_>>().join(", ")
+    let counts = counts.iter().map(|(name, number)| format!("{name}={number}"));
+    counts.collect::<Vec<_>>().join(" ")
 }
 
 /// How many of each reason.

@@ -115,6 +115,8 @@ fn help_of_list() {
 
     Options:
       -v, --verbose  Also show time, detail and progress of each
+          --check    Also tell of each object whether it is still there, which takes
+                     a HEAD each
       -h, --help     Print help
 
     Selection:
@@ -149,10 +151,11 @@ fn help_of_list() {
                                     dead-letter queue may move messages on
 
     ATTEMPTS is how often the function had received the message when it gave up,
-    HOPS how often it was redriven since.
+    HOPS how often it was redriven since. --check needs the rights that `show`
+    needs.
 
     Examples:
-      redrive list --reason 'object.*' --limit 20
+      redrive list --reason 'object.*' --limit 20 --check
       redrive list --account 123456789012 --from 2026-11-20 --verbose
     ");
 }

@@ -36,7 +36,7 @@ async fn everything_about_a_dead_letter_and_what_became_of_its_object() {
     sent       2026-11-20T03:00:00Z (1h 0m ago)
     attempts   5
     hops       0
-    progress   indexed 7, lines 7
+    progress   indexed=7 lines=7
     request    8476a536-e9f4-11e8-9739-2dfe598c3fcd
     version    0.1.0
     receives   1, this one included
