@@ -94,7 +94,7 @@ async fn letters_of_six_reasons_are_sent_and_seen_complete_by_the_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes; six hundred letters are sent in every run"]
+#[ignore = "takes more than a minute; six hundred letters are sent in every run"]
 async fn five_thousand_letters_of_six_reasons_are_sent_and_seen_complete() {
     many_letters("send-5000", 5000).await;
 }

@@ -4,7 +4,9 @@ pub(super) const ALL: &str = "\
 Looking (every verb but import) receives every message, hides it for as long as the pass takes, and makes it visible \
 again at the end, also after Ctrl-C or an error. As every receive does, it raises the messages' \
 ApproximateReceiveCount: a dead-letter queue that has a redrive policy of its own would move them on, and is refused. \
-Messages that another program holds are not seen; their number is told as `in flight`.
+Messages that another program holds are not seen; their number is told as `in flight`. SQS gives ten messages a call, in \
+no order, so a pass goes through the whole queue whatever is selected: 5,000 take some seconds, and one pass takes at \
+most 100,000.
 
 A selection option that is given several times takes any of its values; of different options, all must match. A message \
 that names several objects is selected as a whole if one of them has all that was asked for. WHEN is a time (2026-11-20, \
@@ -54,8 +56,8 @@ the main queue's redrive policy leads to this dead-letter queue, whether its vis
 whether somebody takes its messages. One message of each reason goes ahead; the others of its reason follow when the \
 ledger calls its objects complete. Without a ledger: when the main queue was empty for a minute and nothing came back.
 
-What comes back is looked for every 5 s among the dead letters that were not selected, about 1,000 at a time: behind \
-100,000 of them it is seen late, and a smaller --rate is wiser.
+What comes back is looked for every 5 s among the dead letters that were not selected, about 1,000 at a time, which \
+are hidden until all were seen. Behind 100,000 of them it is seen late: take a smaller --rate.
 
 Ctrl-C, SIGTERM, a crash or a stop lose nothing: the journal tells where each message is, and `redrive resume` goes on.
 

@@ -56,7 +56,9 @@ fn help_of_redrive() {
     error. As every receive does, it raises the messages' ApproximateReceiveCount: a
     dead-letter queue that has a redrive policy of its own would move them on, and
     is refused. Messages that another program holds are not seen; their number is
-    told as `in flight`.
+    told as `in flight`. SQS gives ten messages a call, in no order, so a pass goes
+    through the whole queue whatever is selected: 5,000 take some seconds, and one
+    pass takes at most 100,000.
 
     A selection option that is given several times takes any of its values; of
     different options, all must match. A message that names several objects is
@@ -233,8 +235,8 @@ fn help_of_send() {
     back.
 
     What comes back is looked for every 5 s among the dead letters that were not
-    selected, about 1,000 at a time: behind 100,000 of them it is seen late, and a
-    smaller --rate is wiser.
+    selected, about 1,000 at a time, which are hidden until all were seen. Behind
+    100,000 of them it is seen late: take a smaller --rate.
 
     Ctrl-C, SIGTERM, a crash or a stop lose nothing: the journal tells where each
     message is, and `redrive resume` goes on.
