@@ -1,14 +1,14 @@
 //! Objects in, reports out: the only module that sees all stages.
 //!
 //! ```text
-//!  store ──chunks──► blocking thread: inflate, split, parse, write ──stretches──► packer ──bodies──► courier
-//!  (one task an object, at most `objects_in_flight`)                             (at most `bulk_in_flight`)
-//!                                                    account ◄──refused lines──┴──────────verdicts─────────┘
-//!                                                       └──what is settled and was refused──► quarantine
+//!  store ──chunks──► blocking thread: inflate, split, parse, write ──stretches──┬──► packer ──bodies──► courier
+//!  (one task an object, at most `objects_in_flight`)                            │    (at most `bulk_in_flight`)
+//!                                                                               └──► account ◄──verdicts──┘
+//!                                     quarantine ◄──refused lines of what is settled────┘
 //! ```
 //!
 //! Every arrow is bounded, so memory does not depend on the size or the number of objects: what is held is a few
-//! chunks and one segment an object in flight, the bodies in flight, and of each object its refused lines, compressed.
+//! chunks and one stretch an object in flight, the bodies in flight, and of each object its refused lines, compressed.
 
 mod account;
 mod aside;
