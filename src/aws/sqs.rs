@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::{AwsContext, describe};
+use crate::queue::arn::QueueArn;
+use crate::queue::{
+    Attribute, Attributes, MessageQueue, OutgoingMessage, QueueError, QueueFinder, QueueStatus,
+    ReceivedMessage, VisibilityChange,
+};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
     MessageAttributeValue, MessageSystemAttributeName, SendMessageBatchRequestEntry,
-};
-use super::{AwsContext, describe};
-use crate::queue::arn::QueueArn;
-use crate::queue::{
-    Attribute, Attributes, MessageQueue, OutgoingMessage, QueueError, QueueFinder, QueueStatus,
-    ReceivedMessage, VisibilityChange,
 };
 
 mod attributes;

@@ -10,9 +10,9 @@ use maxminddb::{MaxMindDbError, Reader, WithinOptions};
 use memmap2::Mmap;
 use serde::de::IgnoredAny;
 
-use super::{DatabaseDescription, Place};
 use super::map::map;
 use super::record::Layout;
+use super::{DatabaseDescription, Place};
 use crate::fetch::LocalFile;
 
 /// How many records are looked at for one that shows the layout. Databases hold a few networks of which not even the
