@@ -209,14 +209,49 @@ mod tests {
 
     #[test]
     fn a_finding_is_a_line_its_remedy_is_below_and_80_columns_are_enough() {
-        insta::assert_snapshot!(a_report().lines().join("\n"), @"");
+        insta::assert_snapshot!(a_report().lines().join("\n"), @"
+        ok    sqs.visibility       5400 s, 6 times the function's 900 s
+        warn  es.mappings          2 of 400 indices are not of flowship's templates:
+                                   their fields have the types that Elasticsearch
+                                   guessed
+                flowlogs-vpc-2026.11.20
+              → flowctl setup, then delete them or reindex: an index keeps its mapping
+        fail  dlq.queue            not there: �[2J
+              → https://sqs.eu-west-1.amazonaws.com/123456789012/a-queue-with-a-very-long-name-indeed-it-is
+        skip  object.format        not asked for
+              → --object
+        1 failure, 1 warning, 1 ok, 1 skipped
+        ");
     }
 
     #[test]
     fn programs_get_the_same() {
         let mut report = a_report();
         report.checks.drain(2..);
-        insta::assert_snapshot!(serde_json::to_string_pretty(&report).unwrap(), @"");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&report).unwrap(), @r#"
+        {
+          "ok": 1,
+          "warnings": 1,
+          "failures": 1,
+          "skipped": 1,
+          "checks": [
+            {
+              "name": "sqs.visibility",
+              "verdict": "ok",
+              "found": "5400 s, 6 times the function's 900 s"
+            },
+            {
+              "name": "es.mappings",
+              "verdict": "warn",
+              "found": "2 of 400 indices are not of flowship's templates: their fields have the types that Elasticsearch guessed",
+              "details": [
+                "flowlogs-vpc-2026.11.20"
+              ],
+              "remedy": "flowctl setup, then delete them or reindex: an index keeps its mapping"
+            }
+          ]
+        }
+        "#);
     }
 
     #[test]

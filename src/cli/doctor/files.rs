@@ -256,7 +256,11 @@ mod tests {
             let check = judge_age("geo.city", "a.mmdb: City", "built", Some(then), now);
             format!("{:?} {}", check.verdict, check.found)
         };
-        insta::assert_snapshot!([judged(0), judged(90), judged(91)].join("\n"), @"");
+        insta::assert_snapshot!([judged(0), judged(90), judged(91)].join("\n"), @"
+        Ok a.mmdb: City, built 2026-11-21, 0 days ago
+        Ok a.mmdb: City, built 2026-08-23, 90 days ago
+        Warn a.mmdb: City, built 2026-08-22, 91 days ago
+        ");
     }
 
     #[test]
@@ -283,6 +287,11 @@ mod tests {
             let check = judge_place(&listed, &place);
             format!("{:?} {}", check.verdict, check.found)
         });
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @"
+        Ok s3://kept/bad/
+        Skipped s3://kept/bad/ may not be listed, which the function need not do
+        Fail s3://kept/bad/: NoSuchBucket: none: objects with a bad line come back, and are dead-lettered as a whole
+        Fail s3://kept/bad/flowctl-doctor-probe: connection refused
+        ");
     }
 }

@@ -23,12 +23,8 @@ pub(super) type Probe<'a> = (&'a str, Result<(), ClientError>);
 /// One node is enough to go on.
 pub(super) fn judge_probes(probes: &[Probe<'_>]) -> Vec<Check> {
     let reached = probes.iter().filter(|(_, probe)| probe.is_ok()).count();
-    let failed = probes
-        .iter()
-        .filter_map(|(url, probe)| Some((*url, probe.as_ref().err()?)));
-    let mut checks: Vec<Check> = failed
-        .map(|(url, error)| judge_error(url, error, reached > 0))
-        .collect();
+    let failed = probes.iter().filter_map(|(_, probe)| probe.as_ref().err());
+    let mut checks: Vec<Check> = failed.map(|error| judge_error(error, reached > 0)).collect();
     if reached > 0 {
         let urls = probes
             .iter()
@@ -41,7 +37,7 @@ pub(super) fn judge_probes(probes: &[Probe<'_>]) -> Vec<Check> {
 }
 
 /// Why a client cannot be made, or a node not be used. Some texts name settings, which is what is to be changed.
-pub(super) fn judge_error(url: &str, error: &ClientError, others_work: bool) -> Check {
+pub(super) fn judge_error(error: &ClientError, others_work: bool) -> Check {
     let found = error.to_string();
     let (name, remedy) = match error {
         ClientError::Unreachable { .. } => ("es.reachable", UNREACHED),
@@ -65,7 +61,7 @@ pub(super) fn judge_error(url: &str, error: &ClientError, others_work: bool) -> 
         ),
     };
     if others_work {
-        return Check::warn(name, format!("of several nodes, {url}: {found}"), remedy);
+        return Check::warn(name, format!("one of several: {found}"), remedy);
     }
     Check::fail(name, found, remedy)
 }

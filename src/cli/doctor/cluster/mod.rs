@@ -2,6 +2,7 @@
 //! they do not allow to see is skipped, not failed.
 
 use jiff::Timestamp;
+use url::Url;
 
 use super::LIMIT;
 use super::check::Check;
@@ -56,34 +57,42 @@ pub(super) async fn look(
             "set it, or give --elasticsearch-url",
         )];
     };
-    let client = match connect(settings).await {
-        Ok(client) => client,
-        Err(error) => return vec![access::judge_error(settings.urls[0].as_str(), &error, false)],
-    };
     let mut probes = Vec::new();
     for url in &settings.urls {
-        let one = ElasticsearchSettings {
-            urls: vec![url.clone()],
-            ..settings.clone()
-        };
-        let probe = match connect(&one).await {
+        let probe = match connect(settings, vec![url.clone()]).await {
             Ok(client) => client.probe().await,
             Err(error) => Err(error),
         };
         probes.push((url.as_str(), probe));
     }
     let mut checks = access::judge_probes(&probes);
-    if probes.iter().all(|(_, probe)| probe.is_err()) {
+    let reached = settings
+        .urls
+        .iter()
+        .zip(&probes)
+        .filter(|(_, (_, probe))| probe.is_ok());
+    let reached: Vec<Url> = reached.map(|(url, _)| url.clone()).collect();
+    if reached.is_empty() {
         return checks;
     }
+    // A node that is not reached is told of once.
+    let client = match connect(settings, reached).await {
+        Ok(client) => client,
+        Err(error) => return vec![access::judge_error(&error, false)],
+    };
     let is_https = settings.urls.iter().all(|url| url.scheme() == "https");
     let facts = gather(&client, installation, installer, is_https).await;
     checks.extend(judge(&facts, installation, installer));
     checks
 }
 
-async fn connect(settings: &ElasticsearchSettings) -> Result<Client, ClientError> {
-    Client::connect(settings, async |arn| {
+/// A client of these of the nodes.
+async fn connect(settings: &ElasticsearchSettings, urls: Vec<Url>) -> Result<Client, ClientError> {
+    let settings = ElasticsearchSettings {
+        urls,
+        ..settings.clone()
+    };
+    Client::connect(&settings, async |arn| {
         AwsContext::load().await.read_secret(arn).await
     })
     .await

@@ -57,12 +57,7 @@ pub(super) fn judge(format: &Format, enrich: &EnrichSettings) -> Check {
     let add: Vec<String> = columns.iter().map(|name| format!("${{{name}}}")).collect();
     Check::warn(
         NAME,
-        format!(
-            "{} of {} panels lack {} columns:",
-            affected.len(),
-            panels.len(),
-            columns.len()
-        ),
+        format!("{} of {} panels lack something:", affected.len(), panels.len()),
         format!(
             "add {} to the flow log's format; the format of a flow log cannot be changed: create one with the longer \
              format, then delete this one",

@@ -1,0 +1,499 @@
+//! `flowctl doctor` on the real servers: it has nothing to say of a sound set-up, and of each that was broken it names
+//! the fault and nothing else.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use flowship::elasticsearch::setup;
+use flowship::flow::{Dataset, FIELDS};
+use flowship::queue::{MessageQueue, OutgoingMessage};
+use serde_json::{Value, json};
+
+use crate::security::{ca, user};
+use crate::support::mmdb::Description;
+use crate::support::stack::{OwnElasticsearch, repository};
+use crate::support::world::{Options, World, installation};
+use crate::support::{FlowLog, Stack, gzip};
+
+const NAME: &str = "flowlogs-doctor";
+
+/// An index is created only by a template of ours.
+const GUARD: &str = "-flowlogs-*,-flowship-ledger-*,+*";
+
+/// A set-up of which there is nothing to say, and what to break it with.
+struct Patient {
+    world: World,
+    node: OwnElasticsearch,
+    sqs: aws_sdk_sqs::Client,
+    files: tempfile::TempDir,
+    object: String,
+}
+
+/// What the doctor found that is not ok, as `fail sqs.policy`; its exit code; its whole report.
+struct Found {
+    faults: Vec<String>,
+    code: Option<i32>,
+    report: Value,
+}
+
+impl Patient {
+    async fn sound() -> Self {
+        let guard = format!("action.auto_create_index={GUARD}");
+        let node =
+            tokio::task::block_in_place(|| OwnElasticsearch::start("doctor", &["--secure", "-E", &guard]));
+        let options = Options {
+            elasticsearch_url: Some(node.url.clone()),
+            admin: user(&node, "admin"),
+            visibility_seconds: 360,
+            ..Options::default()
+        };
+        let mut world = World::with(NAME, options).await;
+        let sqs = aws_sdk_sqs::Client::new(&Stack::shared().aws_config().await);
+        let files = tempfile::tempdir().unwrap();
+        let set = |name: &str, value: String| (format!("FLOWSHIP_{name}"), value);
+        world.variables.extend([
+            set("ELASTICSEARCH_CA_FILE", ca(&node)),
+            set("ELASTICSEARCH_USERNAME", "shipper".to_owned()),
+            set("ELASTICSEARCH_PASSWORD", "shipper-password".to_owned()),
+        ]);
+        let log = [header(), line()].join("\n");
+        world.put("all-columns.log.gz", gzip(log.as_bytes())).await;
+        world.drain().await;
+        world.variables.extend([
+            set("ELASTICSEARCH_USERNAME", "admin".to_owned()),
+            set("ELASTICSEARCH_PASSWORD", "admin-password".to_owned()),
+            set("GEO_CITY_DB", database(files.path(), "city", true)),
+            set("GEO_ASN_DB", database(files.path(), "asn", true)),
+            set(
+                "NETWORK_MAP",
+                path(&repository("tests/data/kibana/network-map.json")),
+            ),
+        ]);
+        let object = format!("s3://{}/all-columns.log.gz", world.bucket);
+        let patient = Self {
+            world,
+            node,
+            sqs,
+            files,
+            object,
+        };
+        patient
+            .set(QueueAttributeName::ReceiveMessageWaitTimeSeconds, "20")
+            .await;
+        patient
+            .set(QueueAttributeName::Policy, &patient.policy(NAME).await)
+            .await;
+        patient
+            .set_dlq(QueueAttributeName::MessageRetentionPeriod, "1209600")
+            .await;
+        patient
+    }
+
+    /// What lets a bucket send.
+    async fn policy(&self, bucket: &str) -> String {
+        json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage",
+            "Resource": self.arn().await, "Condition": {"ArnLike": {"aws:SourceArn": format!("arn:aws:s3:*:*:{bucket}")}},
+        }]})
+        .to_string()
+    }
+
+    async fn arn(&self) -> String {
+        self.world.queue.status().await.unwrap().arn
+    }
+
+    async fn dlq_arn(&self) -> String {
+        self.world.dead_letters.status().await.unwrap().arn
+    }
+
+    async fn set(&self, attribute: QueueAttributeName, value: &str) {
+        let call = self.sqs.set_queue_attributes().queue_url(self.world.queue.url());
+        call.attributes(attribute, value).send().await.unwrap();
+    }
+
+    async fn set_dlq(&self, attribute: QueueAttributeName, value: &str) {
+        let call = self
+            .sqs
+            .set_queue_attributes()
+            .queue_url(self.world.dead_letters.url());
+        call.attributes(attribute, value).send().await.unwrap();
+    }
+
+    async fn persist(&self, settings: Value) {
+        let body = json!({ "persistent": settings });
+        self.world.configure("_cluster/settings", &body).await;
+    }
+
+    /// A file for a setting.
+    fn file(&self, name: &str, content: &[u8]) -> String {
+        let file = self.files.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        path(&file)
+    }
+
+    fn run(&self, changed: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let mut variables: BTreeMap<String, String> = self.world.variables.clone();
+        for (name, value) in changed {
+            variables.insert(format!("FLOWSHIP_{name}"), (*value).to_owned());
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flowctl"));
+        command
+            .env_clear()
+            .envs(variables)
+            .args(["doctor", "--function-timeout", "60"]);
+        command.args(arguments).output().unwrap()
+    }
+
+    /// With other settings than those of the sound set-up.
+    fn with(&self, changed: &[(&str, &str)], object: &str) -> Found {
+        let output = self.run(
+            changed,
+            &["--json", "--installer", "--write-probes", "--object", object],
+        );
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let checks = report["checks"].as_array().unwrap().iter();
+        let faults = checks.filter(|check| check["verdict"] == "warn" || check["verdict"] == "fail");
+        let faults = faults.map(|check| {
+            assert!(check["remedy"].is_string(), "{check}");
+            format!(
+                "{} {}",
+                check["verdict"].as_str().unwrap(),
+                check["name"].as_str().unwrap()
+            )
+        });
+        let faults = faults.collect();
+        let code = output.status.code();
+        Found { faults, code, report }
+    }
+
+    fn names(&self, expected: &[&str]) {
+        self.names_with(&[], expected);
+    }
+
+    fn names_with(&self, changed: &[(&str, &str)], expected: &[&str]) {
+        self.with(changed, &self.object).is(expected);
+    }
+
+    fn names_of_object(&self, object: &str, expected: &[&str]) {
+        self.with(&[], object).is(expected);
+    }
+}
+
+impl Found {
+    fn is(&self, expected: &[&str]) {
+        assert_eq!(self.faults, expected, "{:#}", self.report);
+        let fails = expected.iter().any(|fault| fault.starts_with("fail "));
+        assert_eq!(self.code, Some(i32::from(fails)));
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+/// All columns of VPC flow logs.
+fn header() -> String {
+    let columns = FIELDS.iter().filter(|spec| spec.datasets.contains(&Dataset::Vpc));
+    columns.map(|spec| spec.name).collect::<Vec<_>>().join(" ")
+}
+
+fn line() -> String {
+    let value = |name: &str| match name {
+        "version" => "11",
+        "start" => "1795000000",
+        "end" => "1795000060",
+        "log-status" => "OK",
+        _ => "-",
+    };
+    header().split(' ').map(value).collect::<Vec<_>>().join(" ")
+}
+
+/// A database that was built today, or years ago.
+fn database(folder: &Path, name: &str, is_new: bool) -> String {
+    let json = repository("tests/data/geo").join(format!("{name}.json"));
+    let mut bytes = Description::parse(&std::fs::read_to_string(json).unwrap()).write();
+    if is_new {
+        let built = 1_700_000_000_u32.to_be_bytes();
+        let at = bytes.windows(4).rposition(|window| window == built).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        bytes[at..at + 4].copy_from_slice(&u32::try_from(now).unwrap().to_be_bytes());
+    }
+    let file: PathBuf = folder.join(format!("{name}-{is_new}.mmdb"));
+    std::fs::write(&file, bytes).unwrap();
+    path(&file)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_of_a_sound_set_up_and_every_fault_is_named_alone() {
+    let patient = Patient::sound().await;
+    let sound = patient.with(&[], &patient.object);
+    sound.is(&[]);
+    let checks = sound.report["checks"].as_array().unwrap().iter();
+    let skipped: Vec<&str> = checks
+        .filter(|check| check["verdict"] == "skipped")
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    // The node of the tests has no ILM, and no watermarks, because the disk is everybody's.
+    assert_eq!(skipped, ["es.disk", "es.ilm"], "{:#}", sound.report);
+    let text = String::from_utf8(patient.run(&[], &[]).stdout).unwrap();
+    assert!(text.contains("\nok    es.templates"), "{text}");
+    assert!(!text.contains("admin-password"), "{text}");
+
+    queues(&patient).await;
+    access(&patient);
+    content(&patient).await;
+    room(&patient).await;
+    files(&patient);
+    objects(&patient).await;
+    patient.names(&[]);
+}
+
+async fn queues(patient: &Patient) {
+    use QueueAttributeName::{
+        KmsMasterKeyId, MessageRetentionPeriod, Policy, ReceiveMessageWaitTimeSeconds, RedriveAllowPolicy,
+        RedrivePolicy, VisibilityTimeout,
+    };
+    let other = patient.world.queue.url().replace(NAME, "flowlogs-nowhere");
+    patient.names_with(&[("QUEUE_URL", &other)], &["fail sqs.queue"]);
+    patient.names_with(&[("DLQ_URL", &other)], &["fail dlq.queue"]);
+
+    patient.set(Policy, "").await;
+    patient.names(&["fail sqs.policy"]);
+    patient.set(Policy, &patient.policy("another-bucket").await).await;
+    patient.names(&["fail sqs.policy"]);
+    patient.set(Policy, &patient.policy(NAME).await).await;
+
+    patient.set(VisibilityTimeout, "59").await;
+    patient.names(&["fail sqs.visibility"]);
+    patient.set(VisibilityTimeout, "359").await;
+    patient.names(&["warn sqs.visibility"]);
+    patient.set(VisibilityTimeout, "360").await;
+
+    patient.set(ReceiveMessageWaitTimeSeconds, "0").await;
+    patient.names(&["warn sqs.long-polling"]);
+    patient.set(ReceiveMessageWaitTimeSeconds, "20").await;
+
+    patient.set(KmsMasterKeyId, "alias/aws/sqs").await;
+    patient.names(&["fail sqs.encryption"]);
+    patient.set(KmsMasterKeyId, "").await;
+
+    let (arn, dlq_arn) = (patient.arn().await, patient.dlq_arn().await);
+    let redrive =
+        |arn: &str, count: u32| json!({"deadLetterTargetArn": arn, "maxReceiveCount": count}).to_string();
+    let elsewhere = patient.sqs.create_queue().queue_name("flowlogs-doctor-elsewhere");
+    elsewhere.send().await.unwrap();
+    let elsewhere_arn = dlq_arn.replace("flowlogs-doctor-dlq", "flowlogs-doctor-elsewhere");
+    patient.set(RedrivePolicy, "").await;
+    patient.names(&["fail sqs.redrive-policy"]);
+    patient.set(RedrivePolicy, &redrive(&elsewhere_arn, 100)).await;
+    patient.names(&["fail sqs.redrive-policy"]);
+    patient.set(RedrivePolicy, &redrive(&dlq_arn, 5)).await;
+    patient.names(&["fail sqs.max-receives"]);
+    patient.set(RedrivePolicy, &redrive(&dlq_arn, 100)).await;
+
+    patient.set_dlq(MessageRetentionPeriod, "345600").await;
+    patient.names(&["warn dlq.retention"]);
+    patient.set_dlq(MessageRetentionPeriod, "86400").await;
+    patient.names(&["fail dlq.retention"]);
+    patient.set_dlq(MessageRetentionPeriod, "1209600").await;
+
+    patient.set_dlq(RedrivePolicy, &redrive(&elsewhere_arn, 3)).await;
+    patient.names(&["fail dlq.redrive-policy"]);
+    patient.set_dlq(RedrivePolicy, "").await;
+
+    let deny = json!({"redrivePermission": "denyAll"}).to_string();
+    patient.set_dlq(RedriveAllowPolicy, &deny).await;
+    patient.names(&["fail dlq.redrive-allow"]);
+    let allow = json!({"redrivePermission": "byQueue", "sourceQueueArns": [arn]}).to_string();
+    patient.set_dlq(RedriveAllowPolicy, &allow).await;
+    patient.names(&[]);
+
+    let message = OutgoingMessage {
+        body: patient.world.event(&["gone.log.gz"]),
+        attributes: BTreeMap::new(),
+    };
+    patient.world.dead_letters.send(&message).await.unwrap();
+    patient.names(&["warn dlq.backlog"]);
+    patient.world.take_dead_letters().await;
+    // No mapping is running.
+    patient.world.queue.send(&message).await.unwrap();
+    patient.names(&["fail sqs.backlog"]);
+    let taken = patient.world.receive(1).await;
+    let deleted = patient
+        .world
+        .queue
+        .delete_batch(&[taken[0].receipt_handle.clone()])
+        .await;
+    assert!(deleted[0].is_ok());
+}
+
+fn access(patient: &Patient) {
+    patient.names_with(
+        &[("ELASTICSEARCH_URLS", "https://127.0.0.1:1")],
+        &["fail es.reachable"],
+    );
+    let two = format!("{},https://127.0.0.1:1", patient.node.url);
+    patient.names_with(&[("ELASTICSEARCH_URLS", &two)], &["warn es.reachable"]);
+    patient.names_with(&[("ELASTICSEARCH_CA_FILE", "")], &["fail es.certificate"]);
+    let wrong = patient.with(&[("ELASTICSEARCH_PASSWORD", "hunter2")], &patient.object);
+    wrong.is(&["fail es.credentials"]);
+    assert!(!wrong.report.to_string().contains("hunter2"));
+    patient.names_with(
+        &[
+            ("ELASTICSEARCH_USERNAME", "nocreate"),
+            ("ELASTICSEARCH_PASSWORD", "nocreate-password"),
+        ],
+        &[
+            "fail es.rights.flow-logs",
+            "fail es.rights.ledger",
+            "fail es.rights.installer",
+        ],
+    );
+}
+
+async fn content(patient: &Patient) {
+    let world = &patient.world;
+    patient.names_with(&[("INDEX_PREFIX", "flowlogs-never")], &["fail es.templates"]);
+
+    for (part, pointer, value, expected) in [
+        (
+            "settings",
+            "/template/settings/index/refresh_interval",
+            json!("5s"),
+            "warn es.templates",
+        ),
+        (
+            "mappings",
+            "/template/mappings/dynamic",
+            json!(true),
+            "fail es.templates",
+        ),
+    ] {
+        let path = format!("_component_template/{NAME}-vpc-{part}");
+        let parts = setup::parts(&installation(NAME));
+        let ours = parts.iter().find(|part| part.path() == path).unwrap();
+        let mut body = ours.body.clone();
+        *body.pointer_mut(pointer).unwrap() = value;
+        world.configure(&path, &body).await;
+        patient.names(&[expected]);
+        world.configure(&path, &ours.body).await;
+    }
+
+    let index = format!("{NAME}-vpc-2100.01.01");
+    world.configure(&index, &json!({})).await;
+    let block = async |name: &str, value: bool| {
+        let settings = json!({format!("index.blocks.{name}"): value});
+        world.configure(&format!("{index}/_settings"), &settings).await;
+    };
+    for name in ["write", "read_only_allow_delete"] {
+        block(name, true).await;
+        patient.names(&["fail es.blocks"]);
+        block(name, false).await;
+    }
+
+    // In a prefix of its own, because no test deletes indices.
+    let guessed = World::with(
+        "flowlogs-doctor-guessed",
+        Options {
+            elasticsearch_url: Some(patient.node.url.clone()),
+            admin: user(&patient.node, "admin"),
+            ..Options::default()
+        },
+    )
+    .await;
+    let dynamic = json!({"mappings": {"dynamic": true}});
+    guessed
+        .configure("flowlogs-doctor-guessed-vpc-2026.11.20", &dynamic)
+        .await;
+    patient.names_with(
+        &[("INDEX_PREFIX", "flowlogs-doctor-guessed")],
+        &["fail es.mappings"],
+    );
+}
+
+async fn room(patient: &Patient) {
+    patient.persist(json!({"cluster.max_shards_per_node": 1})).await;
+    patient.names(&["fail es.shards"]);
+    patient
+        .persist(json!({"cluster.max_shards_per_node": null}))
+        .await;
+
+    let disk = |name: &str| format!("cluster.routing.allocation.disk.{name}");
+    let names = [
+        "threshold_enabled",
+        "watermark.low",
+        "watermark.high",
+        "watermark.flood_stage",
+    ]
+    .map(disk);
+    let all = |values: [Value; 4]| Value::Object(names.iter().cloned().zip(values).collect());
+    // The lowest one only keeps shards away.
+    patient
+        .persist(all([
+            json!(true),
+            json!("0.1%"),
+            json!("99.98%"),
+            json!("99.99%"),
+        ]))
+        .await;
+    patient.names(&["warn es.disk"]);
+    patient
+        .persist(all([Value::Null, Value::Null, Value::Null, Value::Null]))
+        .await;
+
+    patient.persist(json!({"action.auto_create_index": "true"})).await;
+    patient.names(&["warn es.auto-create"]);
+    patient.persist(json!({"action.auto_create_index": null})).await;
+}
+
+fn files(patient: &Patient) {
+    let missing = path(&patient.files.path().join("missing.mmdb"));
+    let corrupt = patient.file("corrupt.mmdb", b"this is no database");
+    let asn = database(patient.files.path(), "asn", true);
+    for file in [&missing, &corrupt, &asn] {
+        patient.names_with(&[("GEO_CITY_DB", file)], &["fail geo.city"]);
+    }
+    let old = database(patient.files.path(), "asn", false);
+    patient.names_with(&[("GEO_ASN_DB", &old)], &["warn geo.asn"]);
+    let map = patient.file("map.json", b"{\"Subnets\": [{}]}");
+    patient.names_with(&[("NETWORK_MAP", &map)], &["fail network-map"]);
+    patient.names_with(
+        &[("QUARANTINE_URI", "s3://flowlogs-doctor-nowhere/bad")],
+        &["fail quarantine.place", "fail quarantine.write"],
+    );
+    patient.names_with(&[("QUARANTINE_URI", "")], &["warn quarantine.place"]);
+    patient.names_with(&[("BULK_IN_FLIGHT", "0")], &["fail settings"]);
+}
+
+async fn objects(patient: &Patient) {
+    let put = async |key: &str, bytes: Vec<u8>| patient.world.put(key, bytes).await;
+    put("default.log.gz", FlowLog::new().records(1, 0, 10).gzip()).await;
+    put(
+        "damaged.log.gz",
+        FlowLog::new().records(1, 0, 10).gzip()[..40].to_vec(),
+    )
+    .await;
+    put("other.json", b"{\"Records\": []}".to_vec()).await;
+    patient.world.receive(3).await;
+    let object = |key: &str| format!("s3://{NAME}/{key}");
+    patient.names_of_object(&object("default.log.gz"), &["warn object.panels"]);
+    patient.names_of_object(&object("damaged.log.gz"), &["fail object.readable"]);
+    patient.names_of_object(&object("other.json"), &["fail object.readable"]);
+    patient.names_of_object(&object("gone.log.gz"), &["fail object.readable"]);
+    let file = patient.file("all.log", [header(), line()].join("\n").as_bytes());
+    patient.names_of_object(&file, &[]);
+}
+
+#[test]
+fn with_nothing_to_look_at_the_command_line_is_wrong() {
+    let output = Command::new(env!("CARGO_BIN_EXE_flowctl"))
+        .env_clear()
+        .arg("doctor")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(output.stdout.is_empty());
+}
