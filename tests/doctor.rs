@@ -62,15 +62,16 @@ impl Patient {
         let log = [header(), line()].join("\n");
         world.put("all-columns.log.gz", gzip(log.as_bytes())).await;
         world.drain().await;
+        let ledger = format!("{}-*/_refresh", world.variables["FLOWSHIP_LEDGER_INDEX"]);
+        assert_eq!(world.elasticsearch.post(&ledger, "").await.unwrap().status, 200);
+        let map = files.path().join("map.json");
+        std::fs::copy(repository("tests/data/kibana/network-map.json"), &map).unwrap();
         world.variables.extend([
             set("ELASTICSEARCH_USERNAME", "admin".to_owned()),
             set("ELASTICSEARCH_PASSWORD", "admin-password".to_owned()),
             set("GEO_CITY_DB", database(files.path(), "city", true)),
             set("GEO_ASN_DB", database(files.path(), "asn", true)),
-            set(
-                "NETWORK_MAP",
-                path(&repository("tests/data/kibana/network-map.json")),
-            ),
+            set("NETWORK_MAP", path(&map)),
         ]);
         let object = format!("s3://{}/all-columns.log.gz", world.bucket);
         let patient = Self {
@@ -341,17 +342,37 @@ fn access(patient: &Patient) {
     let wrong = patient.with(&[("ELASTICSEARCH_PASSWORD", "hunter2")], &patient.object);
     wrong.is(&["fail es.credentials"]);
     assert!(!wrong.report.to_string().contains("hunter2"));
-    patient.names_with(
-        &[
-            ("ELASTICSEARCH_USERNAME", "nocreate"),
-            ("ELASTICSEARCH_PASSWORD", "nocreate-password"),
-        ],
-        &[
-            "fail es.rights.flow-logs",
-            "fail es.rights.ledger",
-            "fail es.rights.installer",
-        ],
-    );
+    let as_user = |name: &str| {
+        let password = format!("{name}-password");
+        let changed = [
+            ("ELASTICSEARCH_USERNAME", name),
+            ("ELASTICSEARCH_PASSWORD", &password),
+        ];
+        patient.with(&changed, &patient.object)
+    };
+    as_user("nocreate").is(&[
+        "fail es.rights.flow-logs",
+        "fail es.rights.ledger",
+        "fail es.rights.installer",
+    ]);
+    // What the function may not look at is not taken for missing.
+    let shipper = as_user("shipper");
+    shipper.is(&["fail es.rights.installer"]);
+    let checks = shipper.report["checks"].as_array().unwrap().iter();
+    let is_skipped = |name: &str| {
+        checks
+            .clone()
+            .any(|check| check["name"] == name && check["verdict"] == "skipped")
+    };
+    for name in [
+        "es.health",
+        "es.templates",
+        "es.mappings",
+        "es.blocks",
+        "ledger.newest",
+    ] {
+        assert!(is_skipped(name), "{name}: {:#}", shipper.report);
+    }
 }
 
 async fn content(patient: &Patient) {
@@ -458,7 +479,7 @@ fn files(patient: &Patient) {
     }
     let old = database(patient.files.path(), "asn", false);
     patient.names_with(&[("GEO_ASN_DB", &old)], &["warn geo.asn"]);
-    let map = patient.file("map.json", b"{\"Subnets\": [{}]}");
+    let map = patient.file("broken.json", b"{\"Subnets\": [{}]}");
     patient.names_with(&[("NETWORK_MAP", &map)], &["fail network-map"]);
     patient.names_with(
         &[("QUARANTINE_URI", "s3://flowlogs-doctor-nowhere/bad")],

@@ -145,25 +145,39 @@ pub(super) fn judge_certificates(reply: &Reply, is_https: bool, now: Timestamp) 
     }
 }
 
-/// Which rights are asked for: index privileges by pattern, and the installer's cluster privileges.
+/// Which rights are asked for: what the function needs, what it takes to look, and the installer's.
 pub(super) fn rights_question(installation: &Installation, installer: bool) -> Value {
-    let mut index = vec![json!({"names": [flow_logs(installation)], "privileges": FLOW_LOG_RIGHTS})];
-    if let Some(ledger) = ledger(installation) {
-        index.push(json!({"names": [ledger], "privileges": LEDGER_RIGHTS}));
-    }
+    let of = |pattern: String, rights: &[&str], to_look: &str| {
+        let rights: Vec<&str> = rights.iter().chain([&to_look]).copied().collect();
+        json!({"names": [pattern], "privileges": rights})
+    };
+    let flow_logs = of(flow_logs(installation), &FLOW_LOG_RIGHTS, TO_SEE_INDICES);
+    let ledger = ledger(installation).map(|pattern| of(pattern, &LEDGER_RIGHTS, TO_SEE_ENTRIES));
+    let index: Vec<Value> = [flow_logs].into_iter().chain(ledger).collect();
     let cluster: &[&str] = if installer { &INSTALLER_RIGHTS } else { &[] };
     json!({"index": index, "cluster": cluster})
 }
+
+/// What a question about indices came to. To who may not see them it is answered as if there were none.
+pub(super) fn seen<'a>(rights: &Reply, pattern: &str, to_look: &str, reply: &'a Reply) -> &'a Reply {
+    match rights {
+        Reply::Found(rights) if rights["index"][pattern][to_look] == false => &Reply::Denied,
+        _ => reply,
+    }
+}
+
+pub(super) const TO_SEE_INDICES: &str = "view_index_metadata";
+pub(super) const TO_SEE_ENTRIES: &str = "read";
 
 const FLOW_LOG_RIGHTS: [&str; 2] = ["create_doc", "auto_configure"];
 const LEDGER_RIGHTS: [&str; 2] = ["index", "auto_configure"];
 const INSTALLER_RIGHTS: [&str; 3] = ["monitor", "manage_index_templates", "manage_ilm"];
 
-fn flow_logs(installation: &Installation) -> String {
+pub(super) fn flow_logs(installation: &Installation) -> String {
     format!("{}-*", installation.index_prefix)
 }
 
-fn ledger(installation: &Installation) -> Option<String> {
+pub(super) fn ledger(installation: &Installation) -> Option<String> {
     installation
         .ledger_index
         .as_ref()

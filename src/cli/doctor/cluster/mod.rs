@@ -174,6 +174,8 @@ async fn ask_plan(client: &Client, installation: &Installation) -> Result<Plan, 
 
 /// All checks of what was asked, in their order.
 fn judge(facts: &Facts, installation: &Installation, installer: bool) -> Vec<Check> {
+    let flow_logs = access::flow_logs(installation);
+    let seen = |reply| access::seen(&facts.rights, &flow_logs, access::TO_SEE_INDICES, reply);
     let mut checks = vec![
         access::judge_certificates(&facts.certificates, facts.is_https, facts.now),
         access::judge_version(&facts.root, &facts.nodes),
@@ -186,11 +188,16 @@ fn judge(facts: &Facts, installation: &Installation, installer: bool) -> Vec<Che
         room::judge_clock(&facts.clock),
         room::judge_auto_create(&facts.settings, installation),
         content::judge_templates(&facts.plan),
-        content::judge_mappings(&facts.indices, &facts.mappings),
-        content::judge_blocks(&facts.indices, facts.now),
-        content::judge_ilm(&facts.ilm),
+        content::judge_mappings(seen(&facts.indices), seen(&facts.mappings)),
+        content::judge_blocks(seen(&facts.indices), facts.now),
+        content::judge_ilm(seen(&facts.ilm)),
     ]);
-    if let (Some(newest), Some(index)) = (&facts.newest, &installation.ledger_index) {
+    if let (Some(newest), Some(index), Some(pattern)) = (
+        &facts.newest,
+        &installation.ledger_index,
+        access::ledger(installation),
+    ) {
+        let newest = access::seen(&facts.rights, &pattern, access::TO_SEE_ENTRIES, newest);
         checks.push(content::judge_ledger(newest, index, facts.now));
     }
     checks

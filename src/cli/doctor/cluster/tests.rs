@@ -86,7 +86,7 @@ fn each_node_that_is_not_reached_is_named() {
     let none = access::judge_probes(&[("https://es-2/", unreachable())]);
     insta::assert_snapshot!(all(one.into_iter().chain(none)), @"
     Ok es.reachable: https://es-1/
-    Warn es.reachable: of several nodes, https://es-2/: FLOWSHIP_ELASTICSEARCH_URLS: Elasticsearch cannot be reached at https://es-2/: connection refused
+    Warn es.reachable: one of several: FLOWSHIP_ELASTICSEARCH_URLS: Elasticsearch cannot be reached at https://es-2/: connection refused
     Fail es.reachable: FLOWSHIP_ELASTICSEARCH_URLS: Elasticsearch cannot be reached at https://es-2/: connection refused
     ");
 }
@@ -148,8 +148,8 @@ fn every_right_is_told() {
         question,
         json!({
             "index": [
-                {"names": ["flowlogs-*"], "privileges": ["create_doc", "auto_configure"]},
-                {"names": ["flowship-ledger-*"], "privileges": ["index", "auto_configure"]},
+                {"names": ["flowlogs-*"], "privileges": ["create_doc", "auto_configure", "view_index_metadata"]},
+                {"names": ["flowship-ledger-*"], "privileges": ["index", "auto_configure", "read"]},
             ],
             "cluster": ["monitor", "manage_index_templates", "manage_ilm"],
         })
@@ -171,6 +171,17 @@ fn every_right_is_told() {
     Fail es.rights.installer: shipper, on the cluster: monitor yes, manage_index_templates NO, manage_ilm NO
     Warn es.security: off: whoever reaches the server may read and delete everything
     ");
+}
+
+/// A search for what one may not read finds nothing, and is answered with 200.
+#[test]
+fn what_may_not_be_seen_is_not_taken_for_nothing() {
+    let answer = |may_read: bool| Reply::Found(json!({"index": {"flowship-ledger-*": {"read": may_read}}}));
+    let nothing = Reply::Found(json!({"hits": {"hits": []}}));
+    let seen = |rights: &Reply| access::seen(rights, "flowship-ledger-*", "read", &nothing).clone();
+    assert_eq!(seen(&answer(false)), Reply::Denied);
+    assert_eq!(seen(&answer(true)), nothing);
+    assert_eq!(seen(&Reply::Absent), nothing);
 }
 
 #[test]

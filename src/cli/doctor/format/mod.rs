@@ -26,18 +26,21 @@ mod lacks;
 mod needs;
 mod panels;
 
+const READABLE: &str = "object.readable";
+
+const NO_FLOW_LOG: &str = "is it a flow log object, and whole? The function would not ship it either";
+
 /// Chunks read ahead; only the first lines are wanted.
 const CHUNKS_AHEAD: usize = 1;
 
 /// Reads it and says what it is good for.
 pub(super) async fn look(target: &str, settings: &ShipSettings, aws: Option<&AwsContext>) -> Vec<Check> {
-    const NAME: &str = "object.readable";
     let read = tokio::time::timeout(LIMIT, read(target, settings, aws)).await;
     let read = read.unwrap_or_else(|_elapsed| Err(format!("not read within {} s", LIMIT.as_secs())));
     match read {
         Ok(summary) => judge(target, &summary, settings),
         Err(detail) => vec![Check::fail(
-            NAME,
+            READABLE,
             format!("{target}: {detail}"),
             "s3:GetObject on it is what the function needs, too; s3:ListBucket tells what is gone from what is refused",
         )],
@@ -136,26 +139,34 @@ impl Taker for FirstLines {
 fn judge(target: &str, summary: &ReadSummary, settings: &ShipSettings) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Some(failure) = &summary.failure {
-        checks.push(Check::fail(
-            "object.readable",
-            format!("{target}: {failure}"),
-            "is it a flow log object, and whole? The function would dead-letter it for this reason",
-        ));
+        checks.push(Check::fail(READABLE, format!("{target}: {failure}"), NO_FLOW_LOG));
     }
     let header = summary.formats.headers.first();
     let Some(format) = header.and_then(|header| Format::parse(header.as_bytes()).ok()) else {
         if checks.is_empty() {
-            checks.push(Check::warn(
-                "object.format",
-                format!("{target} has no records"),
-                "give one that has some",
-            ));
+            checks.push(judge_nothing(target, summary));
         }
         return checks;
     };
     checks.push(judge_format(&format, summary));
     checks.push(lacks::judge(&format, &settings.enrich));
     checks
+}
+
+/// Of an object whose columns nothing tells.
+fn judge_nothing(target: &str, summary: &ReadSummary) -> Check {
+    match &summary.first_malformed {
+        Some((line, error)) => Check::fail(
+            READABLE,
+            format!("{target} has no flow records: line {line}: {error}"),
+            NO_FLOW_LOG,
+        ),
+        None => Check::warn(
+            "object.format",
+            format!("{target} has no records"),
+            "give one that has some",
+        ),
+    }
 }
 
 fn judge_format(format: &Format, summary: &ReadSummary) -> Check {

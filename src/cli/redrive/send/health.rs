@@ -68,9 +68,11 @@ async fn ask(environment: &Environment, findings: &mut Findings) -> anyhow::Resu
     let answer = reply::get(&client, reply::HEALTH).await;
     let health = judge_health(&answer);
     if health.verdict == Verdict::Skipped {
-        findings
-            .notes
-            .push(format!("Elasticsearch's health is not known: {}", health.found));
+        let why = health.remedy.as_deref().unwrap_or_default();
+        findings.notes.push(format!(
+            "Elasticsearch's health is not known: {}; {why}",
+            health.found
+        ));
     }
     findings.take(&health);
     Ok(index.map(|index| Ledger { client, index }))
@@ -151,10 +153,10 @@ mod tests {
             found(&status(30, Some("arn:dlq"))),
         ];
         insta::assert_snapshot!(told.concat().join("\n"), @"
-        the main queue has no redrive policy: a message that crashes the function would go round for ever
-        the main queue's redrive policy moves messages to arn:other, not to arn:dlq
-        the main queue's visibility timeout of 10 s is below FLOWSHIP_DEADLINE_MARGIN_MS: messages come back while they are being handled; AWS advises 6 times the function's timeout
-        note: the main queue's visibility timeout of 30 s is below FLOWSHIP_BULK_TIMEOUT_MS: messages may come back while they are being handled; AWS advises 6 times the function's timeout
+        the main queue has no redrive policy: a message that crashes the function would go round for ever; set its RedrivePolicy to the dead-letter queue
+        the main queue's redrive policy moves messages to arn:other, not to arn:dlq; set both to the same queue: otherwise half of the dead letters lie where nobody looks
+        the main queue's visibility timeout of 10 s is below FLOWSHIP_DEADLINE_MARGIN_MS: messages come back while they are being handled; set it to 6 times the function's timeout, as AWS advises
+        note: the main queue's visibility timeout of 30 s is below FLOWSHIP_BULK_TIMEOUT_MS: messages may come back while they are being handled; set it to 6 times the function's timeout, as AWS advises
         ");
     }
 

@@ -21,7 +21,7 @@ fn all_columns(dataset: Dataset) -> String {
 #[test]
 fn the_default_format_lacks_what_later_versions_have() {
     insta::assert_snapshot!(told(&judged(Format::default().header())), @"
-    Warn 18 of 43 panels lack 8 columns:
+    Warn 18 of 43 panels lack something:
     vpc-id: empty One host: Zones crossed; Overview: Across zones, Bytes between zones, Who crosses zones | partly One host: Every record, Interfaces that saw it; Overview: What the logs tell
     subnet-id: partly One host: Interfaces that saw it
     instance-id: partly One host: Interfaces that saw it; Overview: What the logs tell
@@ -48,7 +48,7 @@ fn a_format_with_all_columns_lacks_nothing() {
 fn a_column_that_is_added_is_no_longer_missed() {
     let header = all_columns(Dataset::Vpc).replace(" reject-reason", "");
     insta::assert_snapshot!(told(&judged(&header)), @"
-    Warn 1 of 43 panels lack 1 columns:
+    Warn 1 of 43 panels lack something:
     reject-reason: empty Rejected: Reasons
     FLOWSHIP_GEO_ASN_DB (not set): empty Rejected: Networks
     FLOWSHIP_GEO_CITY_DB (not set): empty Rejected: Countries
