@@ -85,7 +85,7 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
         tell("flowctl: there is nothing to look at: set FLOWSHIP_…, or give URLs or --object");
         return Ok(ExitCode::from(exit::USAGE));
     }
-    let report = Report::new(look(&arguments, &settings).await);
+    let report = Report::new(Box::pin(look(&arguments, &settings)).await);
     let mut output = Output::new();
     if arguments.json {
         output.line(serde_json::to_string_pretty(&report)?)?;

@@ -57,12 +57,16 @@ pub(super) async fn look(
             "set it, or give --elasticsearch-url",
         )];
     };
+    let asked: Vec<_> = settings
+        .urls
+        .iter()
+        .map(|url| tokio::spawn(probe(settings.clone(), url.clone())))
+        .collect();
     let mut probes = Vec::new();
-    for url in &settings.urls {
-        let probe = match connect(settings, vec![url.clone()]).await {
-            Ok(client) => client.probe().await,
-            Err(error) => Err(error),
-        };
+    for (url, probe) in settings.urls.iter().zip(asked) {
+        let probe = probe
+            .await
+            .unwrap_or_else(|panicked| Err(ClientError::Build(panicked.to_string())));
         probes.push((url.as_str(), probe));
     }
     let mut checks = access::judge_probes(&probes);
@@ -84,6 +88,10 @@ pub(super) async fn look(
     let facts = gather(&client, installation, installer, is_https).await;
     checks.extend(judge(&facts, installation, installer));
     checks
+}
+
+async fn probe(settings: ElasticsearchSettings, url: Url) -> Result<(), ClientError> {
+    connect(&settings, vec![url]).await?.probe().await
 }
 
 /// A client of these of the nodes.

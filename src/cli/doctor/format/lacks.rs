@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::check::Check;
-use super::needs::{Need, Needs};
+use super::needs::{Need, Needs, ZONE_COLUMNS};
 use super::panels::{Effect, Panel, panels};
 use crate::config::EnrichSettings;
 use crate::flow::{Dataset, FIELDS, Field, Format};
@@ -54,14 +54,20 @@ pub(super) fn judge(format: &Format, enrich: &EnrichSettings) -> Check {
                 .flat_map(|(name, titles)| titles.iter().map(|title| (*name, *title)))
         })
         .collect();
+    let lacks_zones = ZONE_COLUMNS.iter().any(|column| columns.contains(column));
     let add: Vec<String> = columns.iter().map(|name| format!("${{{name}}}")).collect();
     Check::warn(
         NAME,
-        format!("{} of {} panels lack something:", affected.len(), panels.len()),
+        format!(
+            "{} of {} panels show nothing (empty), or less than they could or twice (partly), for lack of:",
+            affected.len(),
+            panels.len()
+        ),
         format!(
             "add {} to the flow log's format; the format of a flow log cannot be changed: create one with the longer \
-             format, then delete this one",
-            add.join(" ")
+             format, then delete this one{}",
+            add.join(" "),
+            if lacks_zones { "; zones are also known by FLOWSHIP_NETWORK_MAP" } else { "" },
         ),
     )
     .with_details(details)

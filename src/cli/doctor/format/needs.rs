@@ -29,7 +29,7 @@ const DERIVED: [(&str, &[&str]); 13] = [
 ];
 
 /// An interface's own zone, and the VPC in which its address has it for other records.
-const ZONE_COLUMNS: &[&str] = &["az-id", "vpc-id"];
+pub(super) const ZONE_COLUMNS: &[&str] = &["az-id", "vpc-id"];
 
 /// The same of a transit gateway's records.
 const GATEWAY_ZONE_COLUMNS: &[&str] = &["tgw-src-az-id", "tgw-dst-az-id"];

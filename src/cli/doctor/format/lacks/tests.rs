@@ -21,7 +21,7 @@ fn all_columns(dataset: Dataset) -> String {
 #[test]
 fn the_default_format_lacks_what_later_versions_have() {
     insta::assert_snapshot!(told(&judged(Format::default().header())), @"
-    Warn 18 of 43 panels lack something:
+    Warn 18 of 43 panels show nothing (empty), or less than they could or twice (partly), for lack of:
     vpc-id: empty One host: Zones crossed; Overview: Across zones, Bytes between zones, Who crosses zones | partly One host: Every record, Interfaces that saw it; Overview: What the logs tell
     subnet-id: partly One host: Interfaces that saw it
     instance-id: partly One host: Interfaces that saw it; Overview: What the logs tell
@@ -32,7 +32,7 @@ fn the_default_format_lacks_what_later_versions_have() {
     interface-type: partly One host: 4 panels; Overview: 10 panels
     FLOWSHIP_GEO_ASN_DB (not set): empty Rejected: Networks
     FLOWSHIP_GEO_CITY_DB (not set): empty Rejected: Countries
-    add ${vpc-id} ${subnet-id} ${instance-id} ${az-id} ${flow-direction} ${traffic-path} ${reject-reason} ${interface-type} to the flow log's format; the format of a flow log cannot be changed: create one with the longer format, then delete this one
+    add ${vpc-id} ${subnet-id} ${instance-id} ${az-id} ${flow-direction} ${traffic-path} ${reject-reason} ${interface-type} to the flow log's format; the format of a flow log cannot be changed: create one with the longer format, then delete this one; zones are also known by FLOWSHIP_NETWORK_MAP
     ");
 }
 
@@ -48,7 +48,7 @@ fn a_format_with_all_columns_lacks_nothing() {
 fn a_column_that_is_added_is_no_longer_missed() {
     let header = all_columns(Dataset::Vpc).replace(" reject-reason", "");
     insta::assert_snapshot!(told(&judged(&header)), @"
-    Warn 1 of 43 panels lack something:
+    Warn 1 of 43 panels show nothing (empty), or less than they could or twice (partly), for lack of:
     reject-reason: empty Rejected: Reasons
     FLOWSHIP_GEO_ASN_DB (not set): empty Rejected: Networks
     FLOWSHIP_GEO_CITY_DB (not set): empty Rejected: Countries
