@@ -2,230 +2,23 @@
 //! the fault and nothing else.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::net::TcpListener;
+use std::process::Command;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use flowship::elasticsearch::setup;
-use flowship::flow::{Dataset, FIELDS};
 use flowship::queue::{MessageQueue, OutgoingMessage};
 use serde_json::{Value, json};
 
-use crate::security::{ca, user};
-use crate::support::mmdb::Description;
-use crate::support::stack::{OwnElasticsearch, repository};
+use crate::security::user;
+use crate::support::proxy::{Fault, Requests, Uses};
 use crate::support::world::{Options, World, installation};
-use crate::support::{FlowLog, Stack, gzip};
+use crate::support::{FaultProxy, FlowLog};
+use patient::{Patient, database, header, line, path};
+
+mod patient;
 
 const NAME: &str = "flowlogs-doctor";
-
-/// An index is created only by a template of ours.
-const GUARD: &str = "-flowlogs-*,-flowship-ledger-*,+*";
-
-/// A set-up of which there is nothing to say, and what to break it with.
-struct Patient {
-    world: World,
-    node: OwnElasticsearch,
-    sqs: aws_sdk_sqs::Client,
-    files: tempfile::TempDir,
-    object: String,
-}
-
-/// What the doctor found that is not ok, as `fail sqs.policy`; its exit code; its whole report.
-struct Found {
-    faults: Vec<String>,
-    code: Option<i32>,
-    report: Value,
-}
-
-impl Patient {
-    async fn sound() -> Self {
-        let guard = format!("action.auto_create_index={GUARD}");
-        let node =
-            tokio::task::block_in_place(|| OwnElasticsearch::start("doctor", &["--secure", "-E", &guard]));
-        let options = Options {
-            elasticsearch_url: Some(node.url.clone()),
-            admin: user(&node, "admin"),
-            visibility_seconds: 360,
-            ..Options::default()
-        };
-        let mut world = World::with(NAME, options).await;
-        let sqs = aws_sdk_sqs::Client::new(&Stack::shared().aws_config().await);
-        let files = tempfile::tempdir().unwrap();
-        let set = |name: &str, value: String| (format!("FLOWSHIP_{name}"), value);
-        world.variables.extend([
-            set("ELASTICSEARCH_CA_FILE", ca(&node)),
-            set("ELASTICSEARCH_USERNAME", "shipper".to_owned()),
-            set("ELASTICSEARCH_PASSWORD", "shipper-password".to_owned()),
-        ]);
-        let log = [header(), line()].join("\n");
-        world.put("all-columns.log.gz", gzip(log.as_bytes())).await;
-        world.drain().await;
-        let ledger = format!("{}-*/_refresh", world.variables["FLOWSHIP_LEDGER_INDEX"]);
-        assert_eq!(world.elasticsearch.post(&ledger, "").await.unwrap().status, 200);
-        let map = files.path().join("map.json");
-        std::fs::copy(repository("tests/data/kibana/network-map.json"), &map).unwrap();
-        world.variables.extend([
-            set("ELASTICSEARCH_USERNAME", "admin".to_owned()),
-            set("ELASTICSEARCH_PASSWORD", "admin-password".to_owned()),
-            set("GEO_CITY_DB", database(files.path(), "city", true)),
-            set("GEO_ASN_DB", database(files.path(), "asn", true)),
-            set("NETWORK_MAP", path(&map)),
-        ]);
-        let object = format!("s3://{}/all-columns.log.gz", world.bucket);
-        let patient = Self {
-            world,
-            node,
-            sqs,
-            files,
-            object,
-        };
-        patient
-            .set(QueueAttributeName::ReceiveMessageWaitTimeSeconds, "20")
-            .await;
-        patient
-            .set(QueueAttributeName::Policy, &patient.policy(NAME).await)
-            .await;
-        patient
-            .set_dlq(QueueAttributeName::MessageRetentionPeriod, "1209600")
-            .await;
-        patient
-    }
-
-    /// What lets a bucket send.
-    async fn policy(&self, bucket: &str) -> String {
-        json!({"Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage",
-            "Resource": self.arn().await, "Condition": {"ArnLike": {"aws:SourceArn": format!("arn:aws:s3:*:*:{bucket}")}},
-        }]})
-        .to_string()
-    }
-
-    async fn arn(&self) -> String {
-        self.world.queue.status().await.unwrap().arn
-    }
-
-    async fn dlq_arn(&self) -> String {
-        self.world.dead_letters.status().await.unwrap().arn
-    }
-
-    async fn set(&self, attribute: QueueAttributeName, value: &str) {
-        let call = self.sqs.set_queue_attributes().queue_url(self.world.queue.url());
-        call.attributes(attribute, value).send().await.unwrap();
-    }
-
-    async fn set_dlq(&self, attribute: QueueAttributeName, value: &str) {
-        let call = self
-            .sqs
-            .set_queue_attributes()
-            .queue_url(self.world.dead_letters.url());
-        call.attributes(attribute, value).send().await.unwrap();
-    }
-
-    async fn persist(&self, settings: Value) {
-        let body = json!({ "persistent": settings });
-        self.world.configure("_cluster/settings", &body).await;
-    }
-
-    /// A file for a setting.
-    fn file(&self, name: &str, content: &[u8]) -> String {
-        let file = self.files.path().join(name);
-        std::fs::write(&file, content).unwrap();
-        path(&file)
-    }
-
-    fn run(&self, changed: &[(&str, &str)], arguments: &[&str]) -> Output {
-        let mut variables: BTreeMap<String, String> = self.world.variables.clone();
-        for (name, value) in changed {
-            variables.insert(format!("FLOWSHIP_{name}"), (*value).to_owned());
-        }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flowctl"));
-        command
-            .env_clear()
-            .envs(variables)
-            .args(["doctor", "--function-timeout", "60"]);
-        command.args(arguments).output().unwrap()
-    }
-
-    /// With other settings than those of the sound set-up.
-    fn with(&self, changed: &[(&str, &str)], object: &str) -> Found {
-        let output = self.run(
-            changed,
-            &["--json", "--installer", "--write-probes", "--object", object],
-        );
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-        let checks = report["checks"].as_array().unwrap().iter();
-        let faults = checks.filter(|check| check["verdict"] == "warn" || check["verdict"] == "fail");
-        let faults = faults.map(|check| {
-            assert!(check["remedy"].is_string(), "{check}");
-            format!(
-                "{} {}",
-                check["verdict"].as_str().unwrap(),
-                check["name"].as_str().unwrap()
-            )
-        });
-        let faults = faults.collect();
-        let code = output.status.code();
-        Found { faults, code, report }
-    }
-
-    fn names(&self, expected: &[&str]) {
-        self.names_with(&[], expected);
-    }
-
-    fn names_with(&self, changed: &[(&str, &str)], expected: &[&str]) {
-        self.with(changed, &self.object).is(expected);
-    }
-
-    fn names_of_object(&self, object: &str, expected: &[&str]) {
-        self.with(&[], object).is(expected);
-    }
-}
-
-impl Found {
-    fn is(&self, expected: &[&str]) {
-        assert_eq!(self.faults, expected, "{:#}", self.report);
-        let fails = expected.iter().any(|fault| fault.starts_with("fail "));
-        assert_eq!(self.code, Some(i32::from(fails)));
-    }
-}
-
-fn path(path: &Path) -> String {
-    path.to_str().unwrap().to_owned()
-}
-
-/// All columns of VPC flow logs.
-fn header() -> String {
-    let columns = FIELDS.iter().filter(|spec| spec.datasets.contains(&Dataset::Vpc));
-    columns.map(|spec| spec.name).collect::<Vec<_>>().join(" ")
-}
-
-fn line() -> String {
-    let value = |name: &str| match name {
-        "version" => "11",
-        "start" => "1795000000",
-        "end" => "1795000060",
-        "log-status" => "OK",
-        _ => "-",
-    };
-    header().split(' ').map(value).collect::<Vec<_>>().join(" ")
-}
-
-/// A database that was built today, or years ago.
-fn database(folder: &Path, name: &str, is_new: bool) -> String {
-    let json = repository("tests/data/geo").join(format!("{name}.json"));
-    let mut bytes = Description::parse(&std::fs::read_to_string(json).unwrap()).write();
-    if is_new {
-        let built = 1_700_000_000_u32.to_be_bytes();
-        let at = bytes.windows(4).rposition(|window| window == built).unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        bytes[at..at + 4].copy_from_slice(&u32::try_from(now).unwrap().to_be_bytes());
-    }
-    let file: PathBuf = folder.join(format!("{name}-{is_new}.mmdb"));
-    std::fs::write(&file, bytes).unwrap();
-    path(&file)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_said_of_a_sound_set_up_and_every_fault_is_named_alone() {
@@ -244,6 +37,7 @@ async fn nothing_is_said_of_a_sound_set_up_and_every_fault_is_named_alone() {
     assert!(!text.contains("admin-password"), "{text}");
 
     queues(&patient).await;
+    silence(&patient).await;
     access(&patient);
     content(&patient).await;
     room(&patient).await;
@@ -329,6 +123,29 @@ async fn queues(patient: &Patient) {
         .delete_batch(&[taken[0].receipt_handle.clone()])
         .await;
     assert!(deleted[0].is_ok());
+}
+
+/// Queues that refuse to be asked, and servers that do not answer.
+async fn silence(patient: &Patient) {
+    let ask = Requests::naming(&["AmazonSQS.GetQueueAttributes"]);
+    let denied = Fault::Answer(
+        "400 Bad Request",
+        &[("content-type", "application/x-amz-json-1.0")],
+        r#"{"__type":"com.amazonaws.sqs#AccessDeniedException","message":"not allowed"}"#,
+    );
+    for (fault, told) in [
+        (denied, "sqs:GetQueueAttributes"),
+        (Fault::StallAfter(0), "no answer within 10 s"),
+    ] {
+        let proxy = FaultProxy::start(&patient.world.variables["AWS_ENDPOINT_URL"]).await;
+        proxy.add(ask, fault, Uses::ForEver);
+        let found = patient.with(&[("AWS_ENDPOINT_URL_SQS", &proxy.url())], &patient.object);
+        found.is(&["fail sqs.queue", "fail dlq.queue"]);
+        assert!(found.report.to_string().contains(told), "{:#}", found.report);
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    patient.names_with(&[("ELASTICSEARCH_URLS", &url)], &["fail es.reachable"]);
 }
 
 fn access(patient: &Patient) {
