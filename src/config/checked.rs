@@ -56,3 +56,29 @@ impl CheckedSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_hides_nothing_else_and_what_is_not_set_is_not_wrong() {
+        let mut environment = Environment::default();
+        let settings = CheckedSettings::read(&environment);
+        assert_eq!(settings.problems, []);
+        assert!(settings.elasticsearch.is_none() && settings.queue_url.is_none());
+        environment
+            .set("MAX_RECEIVES", Some("many"))
+            .set("QUEUE_URL", Some("logs"))
+            .set(
+                "DLQ_URL",
+                Some("https://sqs.eu-west-1.amazonaws.com/123456789012/dlq"),
+            )
+            .set("ELASTICSEARCH_URLS", Some("https://es:9200"))
+            .set("ELASTICSEARCH_USERNAME", Some("shipper"));
+        let settings = CheckedSettings::read(&environment);
+        let wrong: Vec<&str> = settings.problems.iter().map(|problem| problem.name).collect();
+        assert_eq!(wrong, ["ELASTICSEARCH_PASSWORD", "QUEUE_URL", "MAX_RECEIVES"]);
+        assert!(settings.elasticsearch.is_none() && settings.dlq_url.is_some());
+    }
+}

@@ -1,6 +1,6 @@
 //! The files and places that settings name: the quarantine, geo databases, the network map.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
@@ -18,6 +18,9 @@ use crate::quarantine::{Place, Quarantine};
 /// Older, an update was missed more than once: publishers renew their databases at least once a month, and a quarter is
 /// long enough for networks to move.
 const MAX_AGE_DAYS: i64 = 90;
+
+/// Longest time for the files of one setting: a database of 100 MB comes from S3 in seconds.
+const FILE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Beside the quarantine files, where nobody takes it for one.
 const PROBE_NAME: &str = "flowctl-doctor-probe";
@@ -220,7 +223,9 @@ async fn open(
         Some(aws) => S3Store::new(aws),
         None => S3Store::new(&AwsContext::load().await),
     };
-    let Fetched { files, problems } = fetch([(setting, locations)], connect).await;
+    let fetched = tokio::time::timeout(FILE_LIMIT, fetch([(setting, locations)], connect)).await;
+    let late = |_elapsed| format!("not read within {} s", FILE_LIMIT.as_secs());
+    let Fetched { files, problems } = fetched.map_err(late)?;
     let [files] = files;
     if problems.is_empty() {
         return Ok(files);

@@ -68,7 +68,7 @@ pub struct Arguments {
     /// Writes a small object under the quarantine's prefix, to see whether that works
     #[arg(long)]
     write_probes: bool,
-    /// Writes the result as one JSON document
+    /// Writes the result as one JSON document: `checks` with name, verdict, found, details and remedy, and how many of each
     #[arg(long)]
     json: bool,
 }

@@ -34,7 +34,8 @@ fn help_teaches() {
               Writes a small object under the quarantine's prefix, to see whether that works
 
           --json
-              Writes the result as one JSON document
+              Writes the result as one JSON document: `checks` with name, verdict, found, details and
+              remedy, and how many of each
 
       -h, --help
               Print help (see a summary with '-h')

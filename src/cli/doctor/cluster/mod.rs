@@ -7,6 +7,7 @@ use url::Url;
 use super::LIMIT;
 use super::check::Check;
 use crate::aws::AwsContext;
+use crate::bulk::SendError;
 use crate::cli::redrive::select::glob::Glob;
 use crate::config::{ElasticsearchSettings, Installation};
 use crate::elasticsearch::client::{Client, ClientError};
@@ -91,7 +92,12 @@ pub(super) async fn look(
 }
 
 async fn probe(settings: ElasticsearchSettings, url: Url) -> Result<(), ClientError> {
-    connect(&settings, vec![url]).await?.probe().await
+    let probed = async { connect(&settings, vec![url.clone()]).await?.probe().await };
+    let late = |_elapsed| ClientError::Unreachable {
+        url: url.to_string(),
+        detail: format!("no answer within {} s", LIMIT.as_secs()),
+    };
+    tokio::time::timeout(LIMIT, probed).await.map_err(late)?
 }
 
 /// A client of these of the nodes.
@@ -175,7 +181,7 @@ async fn ask_plan(client: &Client, installation: &Installation) -> Result<Plan, 
         Err(SetupError::NoAnswer {
             verb: setup::Verb::Read,
             part: "the templates".to_owned(),
-            source: crate::bulk::SendError::Timeout,
+            source: SendError::Timeout,
         })
     })
 }

@@ -25,7 +25,8 @@ const DERIVED: [(&str, &[&str]); 13] = [
     ("flowship.zone_source", ZONE_COLUMNS),
     ("flowship.source.zone", ZONE_COLUMNS),
     ("flowship.destination.zone", ZONE_COLUMNS),
-    ("@timestamp", &["end"]),
+    // At worst it is the stamp in the object's key.
+    ("@timestamp", &[]),
 ];
 
 /// An interface's own zone, and the VPC in which its address has it for other records.
