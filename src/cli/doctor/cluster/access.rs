@@ -171,7 +171,7 @@ pub(super) const TO_SEE_ENTRIES: &str = "read";
 
 const FLOW_LOG_RIGHTS: [&str; 2] = ["create_doc", "auto_configure"];
 const LEDGER_RIGHTS: [&str; 2] = ["index", "auto_configure"];
-const INSTALLER_RIGHTS: [&str; 3] = ["monitor", "manage_index_templates", "manage_ilm"];
+const INSTALLER_RIGHTS: [&str; 2] = ["manage_index_templates", "manage_ilm"];
 
 pub(super) fn flow_logs(installation: &Installation) -> String {
     format!("{}-*", installation.index_prefix)

@@ -43,17 +43,20 @@ pub(super) fn judge_templates(plan: &Result<Plan, SetupError>) -> Check {
             );
         }
     };
-    let of = |action| {
-        let steps = plan.steps.iter().filter(move |step| step.action == action);
-        steps.collect::<Vec<&Step>>()
+    let steps = |is_meant: fn(&Step) -> bool| -> Vec<&Step> {
+        plan.steps.iter().filter(|step| is_meant(step)).collect()
     };
-    let (missing, changed) = (of(Action::Create), of(Action::Change));
+    let missing = steps(|step| step.action == Action::Create);
+    let skipped = steps(|step| step.action == Action::Skip(SkipReason::NoIlm)).len();
+    // Whatever setup would do about them.
+    let changed = steps(|step| {
+        !step.differences.is_empty() && !matches!(step.action, Action::Create | Action::Skip(_))
+    });
     let details: Vec<String> = missing
         .iter()
         .map(|step| format!("{}: missing", step.part))
         .chain(changed.iter().flat_map(|step| differences(step)))
         .collect();
-    let (installed, skipped) = (of(Action::Leave).len(), of(Action::Skip(SkipReason::NoIlm)).len());
     if !missing.is_empty() {
         let found = format!(
             "{} of {} parts are missing",
@@ -63,7 +66,8 @@ pub(super) fn judge_templates(plan: &Result<Plan, SetupError>) -> Check {
         return Check::fail(NAME, found, INSTALL).with_details(named(details));
     }
     if changed.is_empty() {
-        let kept = of(Action::Skip(SkipReason::PolicyKept)).len();
+        let kept = steps(|step| step.action == Action::Skip(SkipReason::PolicyKept)).len();
+        let installed = plan.steps.len() - skipped - kept;
         let mut found = format!("{installed} parts of this version");
         if kept > 0 {
             found.push_str(", and a retention of your own");

@@ -151,12 +151,12 @@ fn every_right_is_told() {
                 {"names": ["flowlogs-*"], "privileges": ["create_doc", "auto_configure", "view_index_metadata"]},
                 {"names": ["flowship-ledger-*"], "privileges": ["index", "auto_configure", "read"]},
             ],
-            "cluster": ["monitor", "manage_index_templates", "manage_ilm"],
+            "cluster": ["manage_index_templates", "manage_ilm"],
         })
     );
     let answer = json!({
         "username": "shipper", "has_all_requested": false,
-        "cluster": {"monitor": true, "manage_index_templates": false, "manage_ilm": false},
+        "cluster": {"manage_index_templates": false, "manage_ilm": false},
         "index": {
             "flowlogs-*": {"create_doc": false, "auto_configure": true},
             "flowship-ledger-*": {"index": true, "auto_configure": true},
@@ -168,7 +168,7 @@ fn every_right_is_told() {
     insta::assert_snapshot!(all(checks.into_iter().chain(off)), @"
     Fail es.rights.flow-logs: shipper, on flowlogs-*: create_doc NO, auto_configure yes
     Ok es.rights.ledger: shipper, on flowship-ledger-*: index yes, auto_configure yes
-    Fail es.rights.installer: shipper, on the cluster: monitor yes, manage_index_templates NO, manage_ilm NO
+    Fail es.rights.installer: shipper, on the cluster: manage_index_templates NO, manage_ilm NO
     Warn es.security: off: whoever reaches the server may read and delete everything
     ");
 }
