@@ -12,14 +12,13 @@ use super::LIMIT;
 use super::check::Check;
 use crate::aws::AwsContext;
 use crate::aws::s3::S3Store;
-use crate::bulk::Segment;
 use crate::config::ShipSettings;
 use crate::decode::ChunkReader;
 use crate::enrich::Enrichment;
 use crate::flow::{Dataset, FIELDS, Format, LineError};
 use crate::object::{ObjectBody, ObjectRef, ObjectStore, StoreError};
 use crate::quarantine::Origin;
-use crate::ship::convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Taker};
+use crate::ship::convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Stretch, Taker};
 
 mod kql;
 mod lacks;
@@ -119,14 +118,14 @@ async fn convert(
     converted.map_err(|error| format!("reading it failed: {error}"))
 }
 
-/// Takes the first segment and no more.
+/// Takes the first lines and no more.
 #[derive(Default)]
 struct FirstLines {
     has_enough: bool,
 }
 
 impl Taker for FirstLines {
-    fn segment(&mut self, _segment: Segment) -> Result<(), Closed> {
+    fn stretch(&mut self, _stretch: Stretch) -> Result<(), Closed> {
         if std::mem::replace(&mut self.has_enough, true) {
             return Err(Closed);
         }
@@ -155,7 +154,7 @@ fn judge(target: &str, summary: &ReadSummary, settings: &ShipSettings) -> Vec<Ch
 
 /// Of an object whose columns nothing tells.
 fn judge_nothing(target: &str, summary: &ReadSummary) -> Check {
-    match &summary.first_malformed {
+    match &summary.counts.first_malformed {
         Some((line, error)) => Check::fail(
             READABLE,
             format!("{target} has no flow records: line {line}: {error}"),
@@ -181,13 +180,16 @@ fn judge_format(format: &Format, summary: &ReadSummary) -> Check {
     let found = format!(
         "{kind} flow log, {} columns, up to version {version}; {} lines read",
         format.num_columns(),
-        summary.lines
+        summary.counts.lines
     );
-    match &summary.first_malformed {
+    match &summary.counts.first_malformed {
         None => Check::ok(NAME, found),
         Some((line, error)) => Check::warn(
             NAME,
-            format!("{found}, {} cannot be: line {line}: {error}", summary.malformed),
+            format!(
+                "{found}, {} cannot be: line {line}: {error}",
+                summary.counts.malformed
+            ),
             "flowctl convert tells each of them; the function keeps them aside in quarantine",
         ),
     }
