@@ -146,19 +146,21 @@ impl Report {
 
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.checks.iter().flat_map(Check::lines).collect();
-        let plural = |number: usize, word: &str| {
-            let ending = if number == 1 { "" } else { "s" };
-            format!("{number} {word}{ending}")
-        };
         lines.push(format!(
             "{}, {}, {} ok, {} skipped",
-            plural(self.failures, "failure"),
-            plural(self.warnings, "warning"),
+            counted(self.failures as u64, "failure"),
+            counted(self.warnings as u64, "warning"),
             self.ok,
             self.skipped
         ));
         lines
     }
+}
+
+/// `1 line`, `2 lines`.
+pub(super) fn counted(number: u64, word: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {word}{ending}")
 }
 
 /// `text` after `first`, broken at blanks where it gets too wide; a word that is too wide itself stays whole, so that it

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use jiff::Timestamp;
 
 use super::LIMIT;
-use super::check::Check;
+use super::check::{Check, counted};
 use crate::aws::AwsContext;
 use crate::aws::s3::S3Store;
 use crate::config::{Location, ShipSettings};
@@ -191,8 +191,11 @@ async fn look_at_map(settings: &ShipSettings, aws: Option<&AwsContext>, now: Tim
             Check::fail(NAME, "the map cannot be read", REMEDY).with_details(details)
         }
         Ok(map) => {
-            let [vpcs, subnets, interfaces] = map.counts();
-            let what = format!("{vpcs} VPCs, {subnets} subnets, {interfaces} interfaces");
+            let counts = map.counts().into_iter().zip(["VPC", "subnet", "interface"]);
+            let what: Vec<String> = counts
+                .map(|(number, word)| counted(number as u64, word))
+                .collect();
+            let what = what.join(", ");
             judge_age(NAME, &what, "written", oldest, now)
         }
     }

@@ -77,7 +77,7 @@ pub(super) fn judge_templates(plan: &Result<Plan, SetupError>) -> Check {
         }
         return Check::ok(NAME, found);
     }
-    let found = format!("{} differ from this version's", changed.len());
+    let found = format!("parts that differ from this version's: {}", changed.len());
     // What decides how documents are read must be as they are written; the rest is a matter of taste.
     let is_of_meaning = |path: &str| {
         ["mappings", "index_patterns", "composed_of", "priority"]
@@ -132,10 +132,7 @@ pub(super) fn judge_mappings(indices: &Reply, mappings: &Reply) -> Check {
         .cloned()
         .collect();
     if guessed.is_empty() {
-        return Check::ok(
-            NAME,
-            format!("{} indices, all of flowship's templates", names.len()),
-        );
+        return Check::ok(NAME, format!("all of flowship's templates: {}", names.len()));
     }
     Check::fail(
         NAME,
@@ -184,7 +181,7 @@ pub(super) fn judge_blocks(indices: &Reply, now: Timestamp) -> Check {
     if !full.is_empty() {
         return Check::fail(
             NAME,
-            format!("{} indices take no documents, because a disk was full", full.len()),
+            format!("indices that take no documents, because a disk was full: {}", full.len()),
             "make room; Elasticsearch takes the block away by itself when the disk is below the high watermark",
         )
         .with_details(named(full));
@@ -192,7 +189,7 @@ pub(super) fn judge_blocks(indices: &Reply, now: Timestamp) -> Check {
     if !recent.is_empty() {
         return Check::fail(
             NAME,
-            format!("{} recent indices take no documents", recent.len()),
+            format!("recent indices that take no documents: {}", recent.len()),
             r#"PUT <index>/_settings {"index.blocks.write": false, "index.blocks.read_only": false}, once it is clear who set it"#,
         )
         .with_details(named(recent));
@@ -201,7 +198,7 @@ pub(super) fn judge_blocks(indices: &Reply, now: Timestamp) -> Check {
         NAME,
         match older {
             0 => "none".to_owned(),
-            _ => format!("{older} older indices take no documents: what comes so late is refused"),
+            _ => format!("older indices that take no documents, so that what comes late is refused: {older}"),
         },
     )
 }
@@ -248,7 +245,7 @@ pub(super) fn judge_ilm(explained: &Reply) -> Check {
     Check::fail(
         NAME,
         format!(
-            "{} indices are stuck: they grow old, and are not deleted",
+            "indices that ILM is stuck with, so that they are not deleted: {}",
             stuck.len()
         ),
         "see to the reason, then POST <index>/_ilm/retry",

@@ -64,7 +64,7 @@ pub(super) fn judge_shards(health: &Reply, settings: &Reply) -> Check {
     let most = per_node.saturating_mul(nodes);
     let used = number("active_shards") + number("initializing_shards") + number("unassigned_shards");
     let percent = used.saturating_mul(100) / most.max(1);
-    let found = format!("{used} of {most} ({percent} %): {per_node} on each of {nodes} data nodes");
+    let found = format!("{used} of {most} ({percent} %), {per_node} a data node");
     let remedy = "delete old indices (ILM's min_age), fewer replicas, more nodes, or raise cluster.max_shards_per_node";
     if used >= most {
         Check::fail(NAME, format!("{found}: no new index can be created"), remedy)

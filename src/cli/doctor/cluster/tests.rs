@@ -217,9 +217,9 @@ fn shards_are_counted_against_what_may_be() {
         room::judge_shards(&Reply::Found(health), &settings(json!({})))
     };
     insta::assert_snapshot!(all([of(1700, 99), of(1700, 100), of(1000, 1000)]), @"
-    Ok es.shards: 1799 of 2000 (89 %): 1000 on each of 2 data nodes
-    Warn es.shards: 1800 of 2000 (90 %): 1000 on each of 2 data nodes
-    Fail es.shards: 2000 of 2000 (100 %): 1000 on each of 2 data nodes: no new index can be created
+    Ok es.shards: 1799 of 2000 (89 %), 1000 a data node
+    Warn es.shards: 1800 of 2000 (90 %), 1000 a data node
+    Fail es.shards: 2000 of 2000 (100 %), 1000 a data node: no new index can be created
     ");
 }
 
@@ -347,9 +347,9 @@ fn templates_are_missing_or_differ_in_meaning_or_in_taste() {
     Ok es.templates: 8 parts of this version
     Ok es.templates: 7 parts of this version, and a retention of your own
     Ok es.templates: 7 parts of this version; this server has no ILM: nothing is deleted by itself
-    Warn es.templates: 1 differ from this version's
+    Warn es.templates: parts that differ from this version's: 1
         component template flowlogs-vpc-settings: settings.index.refresh_interval: a → b
-    Fail es.templates: 1 differ from this version's
+    Fail es.templates: parts that differ from this version's: 1
         component template flowlogs-vpc-mappings: mappings.dynamic: a → b
     Fail es.templates: 1 of 8 parts are missing
         index template flowlogs-vpc: missing
@@ -371,7 +371,7 @@ fn indices_with_guessed_fields_are_named() {
         content::judge_mappings(&Reply::Found(json!({})), &Reply::Found(json!({}))),
     ];
     insta::assert_snapshot!(all(checks), @"
-    Ok es.mappings: 2 indices, all of flowship's templates
+    Ok es.mappings: all of flowship's templates: 2
     Fail es.mappings: 1 of 2 indices take any field with a type that is guessed: they were made without flowship's template
         flowlogs-vpc-2026.11.21
     Ok es.mappings: there are no indices yet
@@ -392,12 +392,12 @@ fn blocks_matter_where_documents_still_come() {
         of("flowlogs-vpc-2026.11.21", "metadata"),
     ];
     insta::assert_snapshot!(all(checks), @"
-    Fail es.blocks: 1 recent indices take no documents
+    Fail es.blocks: recent indices that take no documents: 1
         flowlogs-vpc-2026.11.21: write
-    Ok es.blocks: 1 older indices take no documents: what comes so late is refused
-    Fail es.blocks: 1 indices take no documents, because a disk was full
+    Ok es.blocks: older indices that take no documents, so that what comes late is refused: 1
+    Fail es.blocks: indices that take no documents, because a disk was full: 1
         flowlogs-vpc-2026.11.10: read_only_allow_delete
-    Fail es.blocks: 1 recent indices take no documents
+    Fail es.blocks: recent indices that take no documents: 1
         flowship-ledger-2026.11: read_only
     Ok es.blocks: none
     ");
@@ -416,7 +416,7 @@ fn indices_that_ilm_is_stuck_with_are_named_with_the_reason() {
         Reply::Absent,
     ];
     insta::assert_snapshot!(all(checks.iter().map(content::judge_ilm)), @"
-    Fail es.ilm: 1 indices are stuck: they grow old, and are not deleted
+    Fail es.ilm: indices that ILM is stuck with, so that they are not deleted: 1
         flowlogs-vpc-2025.10.01: forcemerge: index read-only
     Ok es.ilm: no index is stuck
     Skipped es.ilm: this server has no ILM: nothing is deleted by itself

@@ -116,7 +116,10 @@ fn judge_queue(name: &'static str, which: &str, setting: &str, told: &Told) -> C
         None => Check::skipped(
             name,
             format!("FLOWSHIP_{setting} is not set"),
-            "set it, or give --queue-url and --dlq-url",
+            format!(
+                "set it, or give --{}",
+                setting.to_ascii_lowercase().replace('_', "-")
+            ),
         ),
         Some(Ok(details)) if details.status.arn.ends_with(".fifo") => Check::fail(
             name,
