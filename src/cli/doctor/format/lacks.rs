@@ -11,8 +11,8 @@ use crate::flow::{Dataset, FIELDS, Field, Format};
 /// Of more panels of a dashboard only the number is told.
 const MAX_PANELS: usize = 3;
 
-/// By effect, then by dashboard: titles of panels.
-type Panels<'a> = BTreeMap<Effect, BTreeMap<&'a str, BTreeSet<&'a str>>>;
+/// By dashboard and title.
+type Panels<'a> = BTreeMap<(&'a str, &'a str), Effect>;
 
 /// The panels that lack something, by column and by setting.
 #[derive(Debug, Default)]
@@ -44,16 +44,7 @@ pub(super) fn judge(format: &Format, enrich: &EnrichSettings) -> Check {
         };
         return Check::ok(NAME, found).with_details(details);
     }
-    let affected: BTreeSet<(&str, &str)> = lacks
-        .columns
-        .values()
-        .flat_map(|effects| effects.values())
-        .flat_map(|dashboards| {
-            dashboards
-                .iter()
-                .flat_map(|(name, titles)| titles.iter().map(|title| (*name, *title)))
-        })
-        .collect();
+    let affected: BTreeSet<_> = lacks.columns.values().flat_map(BTreeMap::keys).collect();
     let lacks_zones = ZONE_COLUMNS.iter().any(|column| columns.contains(column));
     let add: Vec<String> = columns.iter().map(|name| format!("${{{name}}}")).collect();
     Check::warn(
@@ -100,54 +91,33 @@ impl<'a> Lacks<'a> {
     }
 }
 
+/// Of several fields that come of one column, the one without which the panel is empty counts.
 fn add<'a>(
     lacks: &mut BTreeMap<&'static str, Panels<'a>>,
     name: &'static str,
     panel: &'a Panel,
     effect: Effect,
 ) {
-    let effects = lacks.entry(name).or_default();
-    let is_empty_already = effects
-        .get(&Effect::Empty)
-        .and_then(|dashboards| dashboards.get(panel.dashboard.as_str()))
-        .is_some_and(|titles| titles.contains(panel.title.as_str()));
-    if is_empty_already {
-        return;
-    }
-    if effect == Effect::Empty
-        && let Some(titles) = effects
-            .get_mut(&Effect::Partly)
-            .and_then(|dashboards| dashboards.get_mut(panel.dashboard.as_str()))
-    {
-        titles.remove(panel.title.as_str());
-    }
-    let dashboards = effects.entry(effect).or_default();
-    dashboards
-        .entry(&panel.dashboard)
-        .or_default()
-        .insert(&panel.title);
+    let panels = lacks.entry(name).or_default();
+    let known = panels.entry((&panel.dashboard, &panel.title)).or_insert(effect);
+    *known = effect.min(*known);
 }
 
-fn line(name: &str, effects: &Panels<'_>) -> String {
-    let told = effects.iter().filter_map(|(effect, dashboards)| {
-        let of_dashboards: Vec<String> = dashboards
-            .iter()
-            .filter(|(_, titles)| !titles.is_empty())
-            .map(|(dashboard, titles)| match titles.len() {
-                number if number > MAX_PANELS => format!("{dashboard}: {number} panels"),
-                _ => format!(
-                    "{dashboard}: {}",
-                    titles.iter().copied().collect::<Vec<_>>().join(", ")
-                ),
-            })
-            .collect();
-        let word = match effect {
-            Effect::Empty => "empty",
-            Effect::Partly => "partly",
-        };
-        (!of_dashboards.is_empty()).then(|| format!("{word} {}", of_dashboards.join("; ")))
+fn line(name: &str, panels: &Panels<'_>) -> String {
+    let told = [(Effect::Empty, "empty"), (Effect::Partly, "partly")].map(|(effect, word)| {
+        let mut dashboards: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for ((dashboard, title), _) in panels.iter().filter(|(_, found)| **found == effect) {
+            dashboards.entry(dashboard).or_default().push(title);
+        }
+        let dashboards = dashboards.iter().map(|(dashboard, titles)| match titles.len() {
+            number if number > MAX_PANELS => format!("{dashboard}: {number} panels"),
+            _ => format!("{dashboard}: {}", titles.join(", ")),
+        });
+        let dashboards: Vec<String> = dashboards.collect();
+        (!dashboards.is_empty()).then(|| format!("{word} {}", dashboards.join("; ")))
     });
-    format!("{name}: {}", told.collect::<Vec<_>>().join(" | "))
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    format!("{name}: {}", told.join(" | "))
 }
 
 #[cfg(test)]
