@@ -43,10 +43,19 @@ pub(in crate::cli) fn judge_health(health: &Reply) -> Check {
     }
 }
 
-/// A setting as it is in force: `?include_defaults=true&flat_settings=true`.
-fn setting<'a>(settings: &'a Value, name: &str) -> Option<&'a str> {
+/// A setting as it is in force: `?include_defaults=true&flat_settings=true`. A list is as one writes it.
+fn setting(settings: &Value, name: &str) -> Option<String> {
     let levels = ["transient", "persistent", "defaults"];
-    levels.iter().find_map(|level| settings[*level][name].as_str())
+    levels.iter().find_map(|level| match &settings[*level][name] {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(list) => Some(
+            list.iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join(","),
+        ),
+        _ => None,
+    })
 }
 
 /// Every new index needs room for its shards; copies that have no node count, too.
@@ -89,14 +98,14 @@ pub(super) fn judge_disks(stats: &Reply, settings: &Reply) -> Check {
         (Err(check), _) | (_, Err(check)) => return check,
     };
     const PREFIX: &str = "cluster.routing.allocation.disk";
-    if setting(settings, &format!("{PREFIX}.threshold_enabled")) == Some("false") {
+    if setting(settings, &format!("{PREFIX}.threshold_enabled")).as_deref() == Some("false") {
         let found = "the watermarks are switched off: a full disk stops a node";
         return Check::skipped(NAME, found, format!("{PREFIX}.threshold_enabled"));
     }
     let limit = |stage: &str, total: u64| {
         let watermark = setting(settings, &format!("{PREFIX}.watermark.{stage}"))?;
         let headroom = setting(settings, &format!("{PREFIX}.watermark.{stage}.max_headroom"));
-        free_needed(watermark, headroom, total)
+        free_needed(&watermark, headroom.as_deref(), total)
     };
     let mut told = Vec::new();
     let mut worst = None;
@@ -243,37 +252,13 @@ pub(super) fn judge_auto_create(settings: &Reply, installation: &Installation) -
         Ok(settings) => settings,
         Err(check) => return check,
     };
-    let value = setting(settings, "action.auto_create_index").map_or_else(
-        || {
-            // A list is a list here, too.
-            let levels = ["transient", "persistent", "defaults"];
-            let list = levels
-                .iter()
-                .find_map(|level| settings[*level]["action.auto_create_index"].as_array());
-            list.map_or_else(
-                || "true".to_owned(),
-                |list| {
-                    list.iter()
-                        .filter_map(Value::as_str)
-                        .collect::<Vec<_>>()
-                        .join(",")
-                },
-            )
-        },
-        str::to_owned,
-    );
+    let value = setting(settings, "action.auto_create_index").unwrap_or_else(|| "true".to_owned());
     let prefix = &installation.index_prefix;
     let flow_logs = Dataset::ALL.map(|dataset| format!("{prefix}-{}-2026.11.20", dataset.name()));
-    let ledger = installation
-        .ledger_index
-        .iter()
-        .map(|ledger| format!("{ledger}-2026.11"));
-    let open: Vec<String> = flow_logs
-        .into_iter()
-        .chain(ledger)
-        .filter(|index| creates(&value, index))
-        .collect();
-    if open.is_empty() {
+    let ledger = installation.ledger_index.iter();
+    let ledger = ledger.map(|ledger| format!("{ledger}-2026.11"));
+    let mut indices = flow_logs.into_iter().chain(ledger);
+    if !indices.any(|index| creates(&value, &index)) {
         return Check::ok(NAME, "an index of which the template is missing is not created");
     }
     let mut guards: Vec<String> = [Some(prefix), installation.ledger_index.as_ref()]
