@@ -1,0 +1,166 @@
+//! What setup did, or would do → lines for people, one JSON document for programs.
+
+use serde::Serialize;
+
+use crate::assets::Kind;
+use crate::elasticsearch::setup::{Action, Difference, Interrupted, Plan, Step};
+
+#[derive(Serialize)]
+pub(super) struct Report<'a> {
+    url: &'a str,
+    index_prefix: &'a str,
+    dry_run: bool,
+    /// Whether the server has the ILM module.
+    ilm: bool,
+    pub(super) parts: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Row<'a> {
+    result: Outcome,
+    kind: &'static str,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<Changed<'a>>,
+    #[serde(skip)]
+    step: &'a Step,
+}
+
+#[derive(Serialize)]
+struct Changed<'a> {
+    path: &'a str,
+    server: Option<&'a str>,
+    ours: Option<&'a str>,
+    #[serde(skip)]
+    difference: &'a Difference,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    WouldCreate,
+    WouldChange,
+    Created,
+    Changed,
+    Unchanged,
+    Skipped,
+    Failed,
+    Pending,
+}
+
+impl Outcome {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::WouldCreate => "would create",
+            Self::WouldChange => "would change",
+            Self::Created => "created",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(
+        url: &'a str,
+        index_prefix: &'a str,
+        plan: &'a Plan,
+        dry_run: bool,
+        stopped: Option<&Interrupted>,
+    ) -> Self {
+        let failed_at = stopped.map(|stopped| stopped.position);
+        let parts = plan
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(position, step)| Row::new(step, outcome(step, position, dry_run, failed_at)))
+            .collect();
+        Self {
+            url,
+            index_prefix,
+            dry_run,
+            ilm: plan.has_ilm,
+            parts,
+        }
+    }
+
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        let width = if self.dry_run { 12 } else { 9 };
+        self.parts.iter().flat_map(move |row| {
+            let mut line = format!(
+                "{:width$}  {:18}  {}",
+                row.result.words(),
+                row.step.part.kind,
+                row.name
+            );
+            if let Some(reason) = &row.reason {
+                line.push_str(&format!("  ({reason})"));
+            }
+            let differences = row
+                .differences
+                .iter()
+                .map(|changed| format!("    {}", changed.difference));
+            std::iter::once(line).chain(differences).collect::<Vec<_>>()
+        })
+    }
+
+    /// What a person should know beside the lines.
+    pub(super) fn remark(&self) -> Option<&'static str> {
+        let template_changed =
+            |row: &Row<'_>| row.result == Outcome::Changed && row.step.part.kind != Kind::IlmPolicy;
+        if self.dry_run {
+            Some("dry run: nothing was changed")
+        } else if self.parts.iter().any(template_changed) {
+            Some("indices that exist keep their settings and mappings; new ones get what was installed")
+        } else {
+            None
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    fn new(step: &'a Step, result: Outcome) -> Self {
+        let reason = match (step.action, step.differences.len()) {
+            (Action::Skip(reason), _) => Some(reason.to_string()),
+            (_, 0) => None,
+            (_, 1) => Some("1 difference".to_owned()),
+            (_, count) => Some(format!("{count} differences")),
+        };
+        let differences = step
+            .differences
+            .iter()
+            .map(|difference| Changed {
+                path: &difference.path,
+                server: difference.server.as_deref(),
+                ours: difference.ours.as_deref(),
+                difference,
+            })
+            .collect();
+        Self {
+            result,
+            kind: step.part.kind.word(),
+            name: &step.part.name,
+            reason,
+            differences,
+            step,
+        }
+    }
+}
+
+fn outcome(step: &Step, position: usize, dry_run: bool, failed_at: Option<usize>) -> Outcome {
+    match (step.action, failed_at) {
+        (Action::Leave, _) => Outcome::Unchanged,
+        (Action::Skip(_), _) => Outcome::Skipped,
+        (_, Some(failed)) if position == failed => Outcome::Failed,
+        (_, Some(failed)) if position > failed => Outcome::Pending,
+        (Action::Create, _) if dry_run => Outcome::WouldCreate,
+        (Action::Change, _) if dry_run => Outcome::WouldChange,
+        (Action::Create, _) => Outcome::Created,
+        (Action::Change, _) => Outcome::Changed,
+    }
+}

@@ -1,0 +1,174 @@
+//! What a run tells, in words and as JSON, and what the help teaches.
+
+use clap::Command;
+
+use super::*;
+use crate::bulk::SendError;
+use crate::elasticsearch::setup::{
+    Action, Difference, Interrupted, Plan, SetupError, SkipReason, Step, Verb, parts,
+};
+
+/// One of everything.
+fn a_plan() -> Plan {
+    let actions = [
+        Action::Skip(SkipReason::PolicyKept),
+        Action::Change,
+        Action::Leave,
+        Action::Create,
+        Action::Create,
+    ];
+    let installation = Installation::read(&Environment::default()).unwrap();
+    let mut steps: Vec<Step> = parts(&installation)
+        .into_iter()
+        .zip(actions)
+        .map(|(part, action)| Step {
+            part,
+            action,
+            differences: Vec::new(),
+        })
+        .collect();
+    let difference = |path: &str, server: Option<&str>, ours: &str| Difference {
+        path: path.to_owned(),
+        server: server.map(str::to_owned),
+        ours: Some(ours.to_owned()),
+    };
+    steps[0].differences = vec![difference("phases.delete.min_age", Some("30d"), "400d")];
+    steps[1].differences = vec![
+        difference("settings.index.codec", None, "best_compression"),
+        difference("settings.index.refresh_interval", Some("5s"), "30s"),
+    ];
+    Plan { steps, has_ilm: true }
+}
+
+fn told(dry_run: bool, stopped: Option<&Interrupted>) -> String {
+    let plan = a_plan();
+    let report = Report::new("http://localhost:9200/", "flowlogs", &plan, dry_run, stopped);
+    let lines = report
+        .lines()
+        .chain(report.remark().map(str::to_owned))
+        .collect::<Vec<_>>();
+    lines.join("\n")
+}
+
+#[test]
+fn a_run_tells_one_line_a_part_and_every_difference() {
+    insta::assert_snapshot!(told(false, None), @"
+    skipped    ILM policy          flowlogs-vpc  (differs from ours and is kept, because it decides what is deleted; --reset-ilm installs ours)
+        phases.delete.min_age: 30d → 400d
+    changed    component template  flowlogs-vpc-settings  (2 differences)
+        settings.index.codec: (none) → best_compression
+        settings.index.refresh_interval: 5s → 30s
+    unchanged  component template  flowlogs-vpc-mappings
+    created    component template  flowlogs-vpc-ilm
+    created    index template      flowlogs-vpc
+    indices that exist keep their settings and mappings; new ones get what was installed
+    ");
+}
+
+#[test]
+fn a_dry_run_says_would() {
+    insta::assert_snapshot!(told(true, None), @"
+    skipped       ILM policy          flowlogs-vpc  (differs from ours and is kept, because it decides what is deleted; --reset-ilm installs ours)
+        phases.delete.min_age: 30d → 400d
+    would change  component template  flowlogs-vpc-settings  (2 differences)
+        settings.index.codec: (none) → best_compression
+        settings.index.refresh_interval: 5s → 30s
+    unchanged     component template  flowlogs-vpc-mappings
+    would create  component template  flowlogs-vpc-ilm
+    would create  index template      flowlogs-vpc
+    dry run: nothing was changed
+    ");
+}
+
+#[test]
+fn an_interrupted_run_tells_what_is_installed_and_what_not() {
+    let stopped = Interrupted {
+        position: 3,
+        error: SetupError::NoAnswer {
+            verb: Verb::Install,
+            part: "component template flowlogs-vpc-ilm".to_owned(),
+            source: SendError::Timeout,
+        },
+    };
+    insta::assert_snapshot!(told(false, Some(&stopped)), @"
+    skipped    ILM policy          flowlogs-vpc  (differs from ours and is kept, because it decides what is deleted; --reset-ilm installs ours)
+        phases.delete.min_age: 30d → 400d
+    changed    component template  flowlogs-vpc-settings  (2 differences)
+        settings.index.codec: (none) → best_compression
+        settings.index.refresh_interval: 5s → 30s
+    unchanged  component template  flowlogs-vpc-mappings
+    failed     component template  flowlogs-vpc-ilm
+    pending    index template      flowlogs-vpc
+    indices that exist keep their settings and mappings; new ones get what was installed
+    ");
+    let error = anyhow::Error::new(stopped.error);
+    insta::assert_snapshot!(format!("{error:#}"), @"installing component template flowlogs-vpc-ilm at Elasticsearch: no answer in time");
+}
+
+#[test]
+fn programs_get_the_same_as_json() {
+    let plan = a_plan();
+    let mut report = Report::new("http://localhost:9200/", "flowlogs", &plan, true, None);
+    report.parts.truncate(2);
+    report.parts.remove(0);
+    insta::assert_snapshot!(serde_json::to_string(&report).unwrap(), @r#"{"url":"http://localhost:9200/","index_prefix":"flowlogs","dry_run":true,"ilm":true,"parts":[{"result":"would_change","kind":"component_template","name":"flowlogs-vpc-settings","reason":"2 differences","differences":[{"path":"settings.index.codec","server":null,"ours":"best_compression"},{"path":"settings.index.refresh_interval","server":"5s","ours":"30s"}]}]}"#);
+}
+
+#[test]
+fn all_wrong_settings_are_told_at_once() {
+    let mut environment = Environment::default();
+    environment.set("INDEX_PREFIX", Some("Net"));
+    let error = read_settings(&environment).unwrap_err().to_string();
+    assert!(
+        error.contains("FLOWSHIP_ELASTICSEARCH_URLS") && error.contains("FLOWSHIP_INDEX_PREFIX"),
+        "{error}"
+    );
+}
+
+#[test]
+fn help_teaches() {
+    let mut command = Arguments::augment_args(Command::new("setup")).term_width(100);
+    insta::assert_snapshot!(command.render_long_help(), @"
+    Installs the index templates and the lifecycle policy
+
+    Compares with what the server has and installs only what is missing or different. One line a part on
+    stdout: created, changed, unchanged or skipped; under it every difference as `path: server → ours`.
+
+    Usage: setup [OPTIONS]
+
+    Options:
+          --dry-run
+              Shows what would change, and changes nothing
+
+          --index-prefix <PREFIX>
+              First part of index and template names [default: FLOWSHIP_INDEX_PREFIX, else flowlogs]
+
+          --elasticsearch-url <URL>...
+              URLs of the cluster's nodes or of its load balancer [default: FLOWSHIP_ELASTICSEARCH_URLS]
+
+          --reset-ilm
+              Replaces a lifecycle policy that differs; without it a changed retention is kept
+
+          --json
+              Writes the result as one JSON document
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      flowctl setup --elasticsearch-url http://localhost:9200 --dry-run
+          shows what an installation would do, and changes nothing
+      flowctl setup --elasticsearch-url https://es-1:9200 https://es-2:9200
+          installs; a second run finds everything unchanged
+
+    Credentials and the file of a private CA come from FLOWSHIP_ELASTICSEARCH_API_KEY, _USERNAME and
+    _PASSWORD, _SECRET_ARN, _SECRET_FILE and _CA_FILE. They need the cluster privileges
+    manage_index_templates and manage_ilm.
+
+    Own index settings and mappings belong into the component templates flowlogs-vpc-custom,
+    flowlogs-tgw-custom and flowship-ledger-custom, which setup never touches and which win over the
+    installed ones.
+
+    Exit codes: 0 done, 1 failed (stderr says why), 2 wrong command line.
+    ");
+}
