@@ -2,7 +2,7 @@
 //! promise. Each test takes its own prefix, so they may share a server.
 
 use flowship::elasticsearch::client::Client;
-use flowship::elasticsearch::setup::{self, Action, SkipReason};
+use flowship::elasticsearch::setup::{self, Action, Choices, SkipReason};
 use serde_json::{Value, json};
 
 use crate::support::Stack;
@@ -60,7 +60,7 @@ async fn a_second_run_finds_everything_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_setting_changed_by_hand_is_shown_and_set_back() {
+async fn a_setting_changed_by_hand_is_shown_and_set_back_on_request() {
     let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-1");
     install(client, prefix).await;
     let path = format!("_component_template/{prefix}-vpc-settings");
@@ -70,7 +70,18 @@ async fn a_setting_changed_by_hand_is_shown_and_set_back() {
     body["template"]["settings"]["index"]["refresh_interval"] = json!("5s");
     assert_eq!(client.put(&path, body.to_string()).await.unwrap().status, 200);
 
-    let plan = setup::plan(client, &installation(prefix), false).await.unwrap();
+    let refused = setup::plan(client, &installation(prefix), false).await.unwrap();
+    assert_eq!(refused.num_refused(), 1);
+    setup::apply(client, &refused).await.unwrap();
+    assert_eq!(refresh_interval(client, &path).await, "5s");
+
+    let force = Choices {
+        force: true,
+        ..Choices::default()
+    };
+    let plan = setup::plan_with(client, &installation(prefix), &force)
+        .await
+        .unwrap();
     let changed: Vec<String> = plan
         .steps
         .iter()
@@ -80,9 +91,13 @@ async fn a_setting_changed_by_hand_is_shown_and_set_back() {
         .collect();
     assert_eq!(changed, ["settings.index.refresh_interval: 5s → 30s"]);
     setup::apply(client, &plan).await.unwrap();
-    let settings = get(client, &path).await;
-    let index = &settings["component_templates"][0]["component_template"]["template"]["settings"]["index"];
-    assert_eq!(index["refresh_interval"], "30s");
+    assert_eq!(refresh_interval(client, &path).await, "30s");
+}
+
+async fn refresh_interval(client: &Client, path: &str) -> Value {
+    let settings = get(client, path).await;
+    let template = &settings["component_templates"][0]["component_template"]["template"];
+    template["settings"]["index"]["refresh_interval"].clone()
 }
 
 /// A document with every field of this version, found under every name and in every way that is promised.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{Output, exit, tell};
@@ -10,7 +10,7 @@ use crate::aws::AwsContext;
 use crate::config::{ElasticsearchSettings, Environment, Installation};
 use crate::elasticsearch::client::Client;
 use crate::elasticsearch::renewal::SecretStore;
-use crate::elasticsearch::setup;
+use crate::elasticsearch::setup::{self, Choices};
 
 mod report;
 
@@ -49,9 +49,13 @@ pub struct Arguments {
     /// URLs of the cluster's nodes or of its load balancer [default: FLOWSHIP_ELASTICSEARCH_URLS]
     #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ',')]
     elasticsearch_url: Vec<String>,
-    /// Replaces a lifecycle policy that differs; without it a changed retention is kept
+    /// Replaces a lifecycle policy that was changed by hand; without it, also with --force, it is kept
     #[arg(long)]
     reset_ilm: bool,
+    /// Overwrites parts that somebody changed by hand, and parts of these names that are not flowship's;
+    /// without it any such part stops setup before it changes anything
+    #[arg(long)]
+    force: bool,
     /// Writes the result as one JSON document
     #[arg(long)]
     json: bool,
@@ -71,7 +75,11 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     .await?;
     client.probe().await?;
 
-    let plan = setup::plan(&client, &installation, arguments.reset_ilm)
+    let choices = Choices {
+        reset_ilm: arguments.reset_ilm,
+        force: arguments.force,
+    };
+    let plan = setup::plan_with(&client, &installation, &choices)
         .await
         .with_context(|| format!("nothing was changed at {}", client.url()))?;
     let stopped = if arguments.dry_run {
@@ -97,6 +105,12 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
         if let Some(remark) = report.remark() {
             tell(remark);
         }
+    }
+    if let refused @ 1.. = plan.num_refused() {
+        bail!(
+            "nothing was changed: {refused} of these parts would overwrite somebody's changes; move what is yours \
+             into the -custom templates (see --help), or overwrite it with --force"
+        );
     }
     match stopped {
         None => Ok(ExitCode::from(exit::DONE)),

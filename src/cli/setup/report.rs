@@ -10,6 +10,8 @@ pub(super) struct Report<'a> {
     url: &'a str,
     index_prefix: &'a str,
     dry_run: bool,
+    #[serde(skip)]
+    nothing_done: bool,
     /// Whether the server has the ILM module.
     ilm: bool,
     pub(super) parts: Vec<Row<'a>>,
@@ -46,6 +48,7 @@ enum Outcome {
     Changed,
     Unchanged,
     Skipped,
+    Refused,
     Failed,
     Pending,
 }
@@ -59,6 +62,7 @@ impl Outcome {
             Self::Changed => "changed",
             Self::Unchanged => "unchanged",
             Self::Skipped => "skipped",
+            Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Pending => "pending",
         }
@@ -74,23 +78,25 @@ impl<'a> Report<'a> {
         stopped: Option<&Interrupted>,
     ) -> Self {
         let failed_at = stopped.map(|stopped| stopped.position);
+        let nothing_done = dry_run || plan.num_refused() > 0;
         let parts = plan
             .steps
             .iter()
             .enumerate()
-            .map(|(position, step)| Row::new(step, outcome(step, position, dry_run, failed_at)))
+            .map(|(position, step)| Row::new(step, outcome(step, position, nothing_done, failed_at)))
             .collect();
         Self {
             url,
             index_prefix,
             dry_run,
+            nothing_done,
             ilm: plan.has_ilm,
             parts,
         }
     }
 
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
-        let width = if self.dry_run { 12 } else { 9 };
+        let width = if self.nothing_done { 12 } else { 9 };
         self.parts.iter().flat_map(move |row| {
             let mut line = format!(
                 "{:width$}  {:18}  {}",
@@ -127,6 +133,7 @@ impl<'a> Row<'a> {
     fn new(step: &'a Step, result: Outcome) -> Self {
         let reason = match (step.action, step.differences.len()) {
             (Action::Skip(reason), _) => Some(reason.to_string()),
+            (Action::Refuse(reason), _) => Some(reason.to_string()),
             (_, 0) => None,
             (_, 1) => Some("1 difference".to_owned()),
             (_, count) => Some(format!("{count} differences")),
@@ -152,14 +159,15 @@ impl<'a> Row<'a> {
     }
 }
 
-fn outcome(step: &Step, position: usize, dry_run: bool, failed_at: Option<usize>) -> Outcome {
+fn outcome(step: &Step, position: usize, nothing_done: bool, failed_at: Option<usize>) -> Outcome {
     match (step.action, failed_at) {
         (Action::Leave, _) => Outcome::Unchanged,
         (Action::Skip(_), _) => Outcome::Skipped,
+        (Action::Refuse(_), _) => Outcome::Refused,
         (_, Some(failed)) if position == failed => Outcome::Failed,
         (_, Some(failed)) if position > failed => Outcome::Pending,
-        (Action::Create, _) if dry_run => Outcome::WouldCreate,
-        (Action::Change, _) if dry_run => Outcome::WouldChange,
+        (Action::Create, _) if nothing_done => Outcome::WouldCreate,
+        (Action::Change, _) if nothing_done => Outcome::WouldChange,
         (Action::Create, _) => Outcome::Created,
         (Action::Change, _) => Outcome::Changed,
     }

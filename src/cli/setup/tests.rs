@@ -5,7 +5,7 @@ use clap::Command;
 use super::*;
 use crate::bulk::SendError;
 use crate::elasticsearch::setup::{
-    Action, Difference, Interrupted, Plan, SetupError, SkipReason, Step, Verb, parts,
+    Action, Difference, Interrupted, Plan, Refusal, SetupError, SkipReason, Step, Verb, parts,
 };
 
 /// One of everything.
@@ -53,7 +53,7 @@ fn told(dry_run: bool, stopped: Option<&Interrupted>) -> String {
 #[test]
 fn a_run_tells_one_line_a_part_and_every_difference() {
     insta::assert_snapshot!(told(false, None), @"
-    skipped    ILM policy          flowlogs-vpc  (differs from ours and is kept, because it decides what is deleted; --reset-ilm installs ours)
+    skipped    ILM policy          flowlogs-vpc  (changed by hand and kept, because it decides what is deleted; --reset-ilm installs ours)
         phases.delete.min_age: 30d → 400d
     changed    component template  flowlogs-vpc-settings  (2 differences)
         settings.index.codec: (none) → best_compression
@@ -68,7 +68,7 @@ fn a_run_tells_one_line_a_part_and_every_difference() {
 #[test]
 fn a_dry_run_says_would() {
     insta::assert_snapshot!(told(true, None), @"
-    skipped       ILM policy          flowlogs-vpc  (differs from ours and is kept, because it decides what is deleted; --reset-ilm installs ours)
+    skipped       ILM policy          flowlogs-vpc  (changed by hand and kept, because it decides what is deleted; --reset-ilm installs ours)
         phases.delete.min_age: 30d → 400d
     would change  component template  flowlogs-vpc-settings  (2 differences)
         settings.index.codec: (none) → best_compression
@@ -91,7 +91,7 @@ fn an_interrupted_run_tells_what_is_installed_and_what_not() {
         },
     };
     insta::assert_snapshot!(told(false, Some(&stopped)), @"
-    skipped    ILM policy          flowlogs-vpc  (differs from ours and is kept, because it decides what is deleted; --reset-ilm installs ours)
+    skipped    ILM policy          flowlogs-vpc  (changed by hand and kept, because it decides what is deleted; --reset-ilm installs ours)
         phases.delete.min_age: 30d → 400d
     changed    component template  flowlogs-vpc-settings  (2 differences)
         settings.index.codec: (none) → best_compression
@@ -103,6 +103,23 @@ fn an_interrupted_run_tells_what_is_installed_and_what_not() {
     ");
     let error = anyhow::Error::new(stopped.error);
     insta::assert_snapshot!(format!("{error:#}"), @"installing component template flowlogs-vpc-ilm at Elasticsearch: no answer in time");
+}
+
+#[test]
+fn a_refused_run_tells_whose_work_would_be_lost_and_that_nothing_was_done() {
+    let mut plan = a_plan();
+    plan.steps[1].action = Action::Refuse(Refusal::ChangedByHand);
+    plan.steps[2].action = Action::Refuse(Refusal::NotOurs);
+    let report = Report::new("http://localhost:9200/", "flowlogs", &plan, false, None);
+    let lines: Vec<String> = report.lines().skip(2).collect();
+    insta::assert_snapshot!(lines.join("\n"), @"
+    refused       component template  flowlogs-vpc-settings  (changed by hand since it was installed)
+        settings.index.codec: (none) → best_compression
+        settings.index.refresh_interval: 5s → 30s
+    refused       component template  flowlogs-vpc-mappings  (not installed by flowship)
+    would create  component template  flowlogs-vpc-ilm
+    would create  index template      flowlogs-vpc
+    ");
 }
 
 #[test]
@@ -147,7 +164,12 @@ fn help_teaches() {
               URLs of the cluster's nodes or of its load balancer [default: FLOWSHIP_ELASTICSEARCH_URLS]
 
           --reset-ilm
-              Replaces a lifecycle policy that differs; without it a changed retention is kept
+              Replaces a lifecycle policy that was changed by hand; without it, also with --force, it is
+              kept
+
+          --force
+              Overwrites parts that somebody changed by hand, and parts of these names that are not
+              flowship's; without it any such part stops setup before it changes anything
 
           --json
               Writes the result as one JSON document

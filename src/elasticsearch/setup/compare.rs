@@ -1,7 +1,7 @@
 //! What the server holds and what it should hold → the differences, path by path. Elasticsearch gives bodies back in
 //! other words than it took them: settings as strings, nested or flat, with or without `index.`, defaults added.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -51,37 +51,27 @@ impl fmt::Display for Difference {
 /// All differences between two bodies of one kind, in the order of their paths. `server` is what stands in the answer
 /// of a `GET`, `ours` what a `PUT` takes.
 pub fn differences(kind: Kind, server: &Value, ours: &Value) -> Vec<Difference> {
-    let mut server = flatten(kind, server);
-    let mut differences = Vec::new();
-    for (path, ours) in flatten(kind, ours) {
-        let found = server.remove(&path);
-        if found.as_ref() != Some(&ours) {
-            differences.push(Difference {
-                path,
-                server: found,
-                ours: Some(ours),
-            });
-        }
-    }
-    let added = |path: &str, value: &str| {
-        ADDED_BY_SERVER
-            .iter()
-            .any(|(end, default)| path.ends_with(end) && value == *default)
-    };
-    for (path, value) in server {
-        if !added(&path, &value) {
-            differences.push(Difference {
-                path,
-                server: Some(value),
-                ours: None,
-            });
-        }
-    }
-    differences.sort_by(|a, b| a.path.cmp(&b.path));
-    differences
+    let (mut server, mut ours) = (leaves(kind, server), leaves(kind, ours));
+    let paths: BTreeSet<String> = server.keys().chain(ours.keys()).cloned().collect();
+    paths
+        .into_iter()
+        .filter_map(|path| {
+            let (server, ours) = (server.remove(&path), ours.remove(&path));
+            (server != ours).then_some(Difference { path, server, ours })
+        })
+        .collect()
 }
 
-/// Dotted path → value as text.
+/// What a body says: dotted path → value as text, the same however the server writes it.
+pub(super) fn leaves(kind: Kind, body: &Value) -> BTreeMap<String, String> {
+    let mut leaves = flatten(kind, body);
+    leaves.retain(|path, value| {
+        let is_added = |(end, default): &(&str, &str)| path.ends_with(end) && value == default;
+        !ADDED_BY_SERVER.iter().any(is_added)
+    });
+    leaves
+}
+
 fn flatten(kind: Kind, body: &Value) -> BTreeMap<String, String> {
     let mut leaves = BTreeMap::new();
     let Some(fields) = body.as_object() else {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::stamp::stamp;
 use crate::assets::{ASSETS, Asset, FILE_PREFIX, Kind, LEDGER_FILE_PREFIX};
 use crate::config::Installation;
 
@@ -14,7 +15,7 @@ pub struct Part {
     pub kind: Kind,
     /// Its name on the server.
     pub name: String,
-    /// The body of the `PUT`.
+    /// The body of the `PUT`, with the hash of itself.
     pub body: Value,
     /// Whether a server without ILM does without it.
     pub needs_ilm: bool,
@@ -43,6 +44,7 @@ impl Part {
                 _ => {}
             }
         }
+        stamp(asset.kind, &mut body);
         Self {
             kind: asset.kind,
             name: rename(asset.name, installation),
@@ -175,7 +177,9 @@ mod tests {
         assert_eq!(parts(&default()).len(), ASSETS.len());
         for (part, asset) in parts(&default()).iter().zip(&ASSETS) {
             assert_eq!(part.name, asset.name);
-            assert_eq!(part.body, serde_json::from_str::<Value>(asset.text).unwrap());
+            let mut file: Value = serde_json::from_str(asset.text).unwrap();
+            stamp(asset.kind, &mut file);
+            assert_eq!(part.body, file);
         }
     }
 

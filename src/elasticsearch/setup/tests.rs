@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::error::MAX_REASON;
 use super::*;
 use crate::config::{Credentials, ElasticsearchSettings};
 
@@ -211,8 +212,8 @@ async fn a_server_without_ilm_gets_no_ilm_part() {
     }
 }
 
-/// A server on which somebody keeps flows for three years and refreshes less often.
-fn changed_by_hand() -> Vec<Call> {
+/// A server on which somebody keeps flows for three years, and refreshes less often if `also_settings`.
+fn changed_by_hand(also_settings: bool) -> Vec<Call> {
     parts(&names())
         .iter()
         .enumerate()
@@ -220,7 +221,9 @@ fn changed_by_hand() -> Vec<Call> {
             let mut part = part.clone();
             match position {
                 0 => part.body["policy"]["phases"]["delete"]["min_age"] = json!("1100d"),
-                1 => part.body["template"]["settings"]["index"]["refresh_interval"] = json!("60s"),
+                1 if also_settings => {
+                    part.body["template"]["settings"]["index"]["refresh_interval"] = json!("60s")
+                }
                 _ => {}
             }
             get(&part.path(), 200, &held(&part))
@@ -229,11 +232,33 @@ fn changed_by_hand() -> Vec<Call> {
 }
 
 #[tokio::test]
-async fn what_was_changed_by_hand_is_set_back_but_not_the_retention() {
-    let mut calls = changed_by_hand();
-    calls.push(put(&parts(&names())[1]));
+async fn what_was_changed_by_hand_is_not_overwritten_and_nothing_else_is_done() {
+    let mut calls = changed_by_hand(true);
+    let last = parts(&names()).len() - 1;
+    (calls[last].status, calls[last].answer) = (404, not_found().to_string());
     let server = Script::start(calls).await;
     let plan = plan(&server.client, &names(), false).await.unwrap();
+    assert_eq!(plan.steps[1].action, Action::Refuse(Refusal::ChangedByHand));
+    assert_eq!(
+        plan.steps[1].differences[0].to_string(),
+        "settings.index.refresh_interval: 60s → 30s"
+    );
+    assert_eq!(plan.steps[last].action, Action::Create);
+    assert_eq!(plan.num_refused(), 1);
+    apply(&server.client, &plan).await.unwrap();
+    server.finish();
+}
+
+#[tokio::test]
+async fn what_was_changed_by_hand_is_set_back_on_request_but_not_the_retention() {
+    let mut calls = changed_by_hand(true);
+    calls.push(put(&parts(&names())[1]));
+    let server = Script::start(calls).await;
+    let choices = Choices {
+        force: true,
+        ..Choices::default()
+    };
+    let plan = plan_with(&server.client, &names(), &choices).await.unwrap();
     let [policy, settings, rest @ ..] = plan.steps.as_slice() else {
         panic!("eight steps");
     };
@@ -243,10 +268,6 @@ async fn what_was_changed_by_hand_is_set_back_but_not_the_retention() {
         "phases.delete.min_age: 1100d → 400d"
     );
     assert_eq!(settings.action, Action::Change);
-    assert_eq!(
-        settings.differences[0].to_string(),
-        "settings.index.refresh_interval: 60s → 30s"
-    );
     assert!(rest.iter().all(|step| step.action == Action::Leave));
     apply(&server.client, &plan).await.unwrap();
     server.finish();
@@ -254,10 +275,59 @@ async fn what_was_changed_by_hand_is_set_back_but_not_the_retention() {
 
 #[tokio::test]
 async fn the_retention_is_set_back_on_request() {
-    let server = Script::start(changed_by_hand()).await;
+    let mut calls = changed_by_hand(false);
+    calls.push(put(&parts(&names())[0]));
+    let server = Script::start(calls).await;
     let plan = plan(&server.client, &names(), true).await.unwrap();
     assert_eq!(plan.steps[0].action, Action::Change);
+    apply(&server.client, &plan).await.unwrap();
     server.finish();
+}
+
+/// As an older version would have installed it, or one from before there was a hash.
+#[tokio::test]
+async fn what_an_older_version_installed_is_updated() {
+    let parts = parts(&names());
+    let mut older = parts[1].clone();
+    older.body["template"]["settings"]["index"]["refresh_interval"] = json!("60s");
+    stamp::stamp(older.kind, &mut older.body);
+    let mut first = parts[2].clone();
+    first.body["_meta"].as_object_mut().unwrap().remove("hash");
+    let mut calls: Vec<Call> = parts
+        .iter()
+        .map(|part| get(&part.path(), 200, &held(part)))
+        .collect();
+    calls[1] = get(&older.path(), 200, &held(&older));
+    calls[2] = get(&first.path(), 200, &held(&first));
+    calls.extend([put(&parts[1]), put(&parts[2])]);
+    let server = Script::start(calls).await;
+    let plan = plan(&server.client, &names(), false).await.unwrap();
+    assert_eq!(plan.num_refused(), 0);
+    apply(&server.client, &plan).await.unwrap();
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_part_of_our_name_that_is_not_ours_is_not_overwritten() {
+    let parts = parts(&names());
+    for position in [0, 4] {
+        let mut foreign = parts[position].clone();
+        let about = match foreign.kind {
+            Kind::IlmPolicy => "/policy/_meta",
+            _ => "/_meta",
+        };
+        *foreign.body.pointer_mut(about).unwrap() = json!({"managed": true});
+        let mut calls: Vec<Call> = parts
+            .iter()
+            .map(|part| get(&part.path(), 200, &held(part)))
+            .collect();
+        calls[position] = get(&foreign.path(), 200, &held(&foreign));
+        let server = Script::start(calls).await;
+        let plan = plan(&server.client, &names(), false).await.unwrap();
+        assert_eq!(plan.steps[position].action, Action::Refuse(Refusal::NotOurs));
+        apply(&server.client, &plan).await.unwrap();
+        server.finish();
+    }
 }
 
 #[tokio::test]

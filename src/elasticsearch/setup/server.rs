@@ -1,0 +1,54 @@
+//! A part → the calls that read it from the server and put it there.
+
+use serde_json::Value;
+
+use super::error::{no_answer, refusal};
+use super::{Part, SetupError, Verb};
+use crate::assets::Kind;
+use crate::elasticsearch::client::Client;
+
+/// What the server says when it is asked for a part.
+pub(super) enum Found {
+    NoIlm,
+    Nothing,
+    Body(Value),
+}
+
+pub(super) async fn read(client: &Client, part: &Part, has_ilm: bool) -> Result<Found, SetupError> {
+    const VERB: Verb = Verb::Read;
+    if part.needs_ilm && !has_ilm {
+        return Ok(Found::NoIlm);
+    }
+    let answer = client
+        .get(&part.path())
+        .await
+        .map_err(|source| no_answer(VERB, part, source))?;
+    match answer.status {
+        200 => {}
+        404 => return Ok(Found::Nothing),
+        // A server without the module has no such address (400, 405); serverless has it switched off (410).
+        400 | 405 | 410 if part.kind == Kind::IlmPolicy => return Ok(Found::NoIlm),
+        _ => return Err(refusal(VERB, part, &answer)),
+    }
+    let unreadable = |detail: String| SetupError::Unreadable {
+        verb: VERB,
+        part: part.to_string(),
+        detail,
+    };
+    let whole: Value = serde_json::from_slice(&answer.body).map_err(|error| unreadable(error.to_string()))?;
+    match part.body_in(&whole) {
+        Some(body) => Ok(Found::Body(body.clone())),
+        None => Err(unreadable("it does not hold what was asked for".to_owned())),
+    }
+}
+
+pub(super) async fn install(client: &Client, part: &Part) -> Result<(), SetupError> {
+    let answer = client
+        .put(&part.path(), part.body.to_string())
+        .await
+        .map_err(|source| no_answer(Verb::Install, part, source))?;
+    match answer.status {
+        200 => Ok(()),
+        _ => Err(refusal(Verb::Install, part, &answer)),
+    }
+}
