@@ -2,7 +2,7 @@
 //! promise. Each test takes its own prefix, so they may share a server.
 
 use flowship::elasticsearch::client::Client;
-use flowship::elasticsearch::setup::{self, Action, Choices, SkipReason};
+use flowship::elasticsearch::setup::{self, Action, Choices, SkipReason, Store};
 use serde_json::{Value, json};
 
 use crate::support::Stack;
@@ -211,4 +211,81 @@ async fn the_custom_component_overrides() {
     let settings = get(client, &format!("{index}/_settings")).await;
     let replicas = &settings[index.as_str()]["settings"]["index"]["number_of_replicas"];
     assert_eq!(replicas, "0");
+}
+
+fn stored(store: Store) -> Choices {
+    Choices {
+        store: Some(store),
+        ..Choices::default()
+    }
+}
+
+async fn install_stored(client: &Client, prefix: &str, store: Store) {
+    let plan = setup::plan_with(client, &installation(prefix), &stored(store))
+        .await
+        .unwrap();
+    assert_eq!(
+        plan.num_refused(),
+        0,
+        "an installed part is not taken for a changed one"
+    );
+    setup::apply(client, &plan).await.unwrap();
+}
+
+/// The index of a day gets the profile, refuses a second document of the same id, and takes no bad value silently.
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_go_into_every_store_once_and_later_runs_keep_the_store() {
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-4");
+    let sorted_by = |field: &str| json!({"field": [field, "@timestamp"], "order": ["asc", "desc"]});
+    let stores = [
+        (Store::Standard, Value::Null),
+        (Store::Sorted, Value::Null),
+        (Store::Logsdb, json!("logsdb")),
+    ];
+    for (day, (store, mode)) in stores.into_iter().enumerate() {
+        install_stored(client, prefix, store).await;
+        let again = setup::plan(client, &installation(prefix), false).await.unwrap();
+        for step in &again.steps {
+            let is_done = matches!(step.action, Action::Leave | Action::Skip(SkipReason::NoIlm));
+            assert!(is_done, "{store}: {}: {:?}", step.part, step.differences);
+        }
+        for (dataset, field) in [
+            ("vpc", "aws.vpcflow.interface_id"),
+            ("tgw", "aws.vpcflow.tgw_attachment_id"),
+        ] {
+            let index = format!("{prefix}-{dataset}-2026.11.0{}", day + 1);
+            assert_eq!(create(client, &index, "10.2.3.4").await, 201, "{store}");
+            assert_eq!(create(client, &index, "10.2.3.4").await, 409, "{store}");
+            assert_eq!(create(client, &index, "no address").await, 400, "{store}");
+            let settings = get(client, &format!("{index}/_settings")).await;
+            let settings = &settings[index.as_str()]["settings"]["index"];
+            assert_eq!(settings["mode"], mode);
+            let sort = match store {
+                Store::Standard => Value::Null,
+                _ => sorted_by(field),
+            };
+            assert_eq!(settings["sort"], sort);
+
+            assert_eq!(
+                client
+                    .post(&format!("{index}/_refresh"), "")
+                    .await
+                    .unwrap()
+                    .status,
+                200
+            );
+            let query = json!({"query": {"term": {"related.ip": "10.2.3.4"}}});
+            let found = search(client, &index, &query).await;
+            assert_eq!(found["hits"]["total"]["value"], 1, "{store}: {found}");
+        }
+    }
+}
+
+/// Creates a document of one id.
+async fn create(client: &Client, index: &str, source: &str) -> u16 {
+    let document = json!({
+        "@timestamp": "2026-11-01T03:10:00Z", "source": {"ip": source}, "aws": {"vpcflow": {"interface_id": "eni-0a1b2c3d"}},
+    });
+    let path = format!("{index}/_create/one");
+    client.put(&path, document.to_string()).await.unwrap().status
 }

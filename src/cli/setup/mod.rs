@@ -10,10 +10,12 @@ use crate::aws::AwsContext;
 use crate::config::{ElasticsearchSettings, Environment, Installation};
 use crate::elasticsearch::client::Client;
 use crate::elasticsearch::renewal::SecretStore;
-use crate::elasticsearch::setup::{self, Choices};
+use crate::elasticsearch::setup;
 
+mod choices;
 mod report;
 
+use choices::ChoiceArguments;
 use report::Report;
 
 const EXAMPLES: &str = "\
@@ -49,13 +51,8 @@ pub struct Arguments {
     /// URLs of the cluster's nodes or of its load balancer [default: FLOWSHIP_ELASTICSEARCH_URLS]
     #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ',')]
     elasticsearch_url: Vec<String>,
-    /// Replaces a lifecycle policy that was changed by hand; without it, also with --force, it is kept
-    #[arg(long)]
-    reset_ilm: bool,
-    /// Overwrites parts that somebody changed by hand, and parts of these names that are not flowship's;
-    /// without it any such part stops setup before it changes anything
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    choices: ChoiceArguments,
     /// Writes the result as one JSON document
     #[arg(long)]
     json: bool,
@@ -75,10 +72,7 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     .await?;
     client.probe().await?;
 
-    let choices = Choices {
-        reset_ilm: arguments.reset_ilm,
-        force: arguments.force,
-    };
+    let choices = arguments.choices.read();
     let plan = setup::plan_with(&client, &installation, &choices)
         .await
         .with_context(|| format!("nothing was changed at {}", client.url()))?;
@@ -102,7 +96,7 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
         for line in report.lines() {
             output.line(line)?;
         }
-        if let Some(remark) = report.remark() {
+        for remark in report.remarks() {
             tell(remark);
         }
     }

@@ -116,16 +116,36 @@ impl<'a> Report<'a> {
     }
 
     /// What a person should know beside the lines.
-    pub(super) fn remark(&self) -> Option<&'static str> {
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
         let template_changed =
             |row: &Row<'_>| row.result == Outcome::Changed && row.step.part.kind != Kind::IlmPolicy;
         if self.dry_run {
-            Some("dry run: nothing was changed")
+            remarks.push("dry run: nothing was changed".to_owned());
         } else if self.parts.iter().any(template_changed) {
-            Some("indices that exist keep their settings and mappings; new ones get what was installed")
-        } else {
-            None
+            let remark =
+                "indices that exist keep their settings and mappings; new ones get what was installed";
+            remarks.push(remark.to_owned());
         }
+        if let Some(age) = self.deletes_after() {
+            remarks.push(format!(
+                "the policy's age of deletion changes: indices of days that are more than {age} ago are deleted within minutes"
+            ));
+        }
+        remarks
+    }
+
+    /// The age at which indices are deleted, if this run changes it.
+    fn deletes_after(&self) -> Option<&str> {
+        let policy = self.parts.iter().find(|row| {
+            matches!(row.result, Outcome::Changed | Outcome::WouldChange)
+                && row.step.part.kind == Kind::IlmPolicy
+        })?;
+        let age = policy
+            .differences
+            .iter()
+            .find(|changed| changed.path == "phases.delete.min_age");
+        age?.ours
     }
 }
 

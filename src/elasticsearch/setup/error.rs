@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::super::client::Answer;
-use super::Part;
+use super::{Part, Store};
 use crate::bulk::SendError;
 
 /// Longest text of a server's refusal that is passed on, characters.
@@ -52,6 +52,31 @@ pub enum SetupError {
         /// Its words, cut short.
         reason: String,
     },
+    /// The ages do not follow each other.
+    #[error(
+        "the lifecycle policy would be in {phase} after {age}, before {earlier} after {earlier_age}: give both ages"
+    )]
+    AgesOutOfOrder {
+        /// The phase that should come first.
+        earlier: String,
+        /// When it begins.
+        earlier_age: String,
+        /// The phase that should come later.
+        phase: String,
+        /// When it begins.
+        age: String,
+    },
+    /// The server cannot store documents this way.
+    #[error("this server cannot store documents as `--store {store}` asks; nothing was changed")]
+    StoreRefused {
+        /// The profile.
+        store: Store,
+        /// The server's words.
+        source: Box<SetupError>,
+    },
+    /// Ages were asked for where nothing has any.
+    #[error("this server has no ILM: there is no lifecycle policy whose ages could be set")]
+    NoIlm,
     /// The answer is of another shape than Elasticsearch's.
     #[error("{verb} {part}: the answer is not that of Elasticsearch: {detail}")]
     Unreadable {
@@ -69,6 +94,8 @@ pub enum SetupError {
 pub enum Verb {
     /// `GET`.
     Read,
+    /// `POST …/_simulate`.
+    Try,
     /// `PUT`.
     Install,
 }
@@ -77,6 +104,7 @@ impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Read => "reading",
+            Self::Try => "trying",
             Self::Install => "installing",
         })
     }

@@ -13,9 +13,11 @@ use crate::config::Installation;
 
 mod compare;
 mod error;
+mod lifecycle;
 mod part;
 mod server;
 mod stamp;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -25,12 +27,18 @@ use stamp::Origin;
 pub use compare::{Difference, differences};
 pub(crate) use error::read_error;
 pub use error::{SetupError, Verb};
+pub use lifecycle::{Age, Ages};
 pub use part::{Part, parts};
+pub use store::Store;
 
 /// What whoever installs decides beside the names.
 #[derive(Clone, Debug, Default)]
 pub struct Choices {
-    /// Replaces a lifecycle policy by ours, ages and all.
+    /// Ages of the lifecycle policy.
+    pub ages: Ages,
+    /// How indices are stored; `None`: as on the server.
+    pub store: Option<Store>,
+    /// Replaces a lifecycle policy by ours; ages that are not asked for are ours, too.
     pub reset_ilm: bool,
     /// Overwrites what somebody changed by hand, and parts of these names that are not ours.
     pub force: bool,
@@ -141,21 +149,53 @@ pub async fn plan_with(
     installation: &Installation,
     choices: &Choices,
 ) -> Result<Plan, SetupError> {
-    let mut steps = Vec::new();
-    // The first part is the policy; what it finds out decides about the parts that only ILM understands.
-    let mut has_ilm = true;
-    for part in parts(installation) {
-        let step = match server::read(client, &part, has_ilm).await? {
-            Found::NoIlm => {
-                has_ilm = false;
-                Step::new(part, Action::Skip(SkipReason::NoIlm))
-            }
-            Found::Nothing => Step::new(part, Action::Create),
-            Found::Body(body) => Step::compare(part, &body, choices),
-        };
-        steps.push(step);
+    let found = server::read_all(client, &parts(installation)).await?;
+    let has_ilm = !found.iter().any(|found| matches!(found, Found::NoIlm));
+    let parts = shaped_parts(installation, &found, choices)?;
+    if let Some(store) = choices.store {
+        for part in parts.iter().filter(|part| store::is_stored(&part.body)) {
+            store::try_settings(client, part, store).await?;
+        }
     }
-    Ok(Plan { steps, has_ilm })
+    let steps = parts.into_iter().zip(found).map(|(part, found)| match found {
+        Found::NoIlm => Step::new(part, Action::Skip(SkipReason::NoIlm)),
+        Found::Nothing => Step::new(part, Action::Create),
+        Found::Body(body) => Step::compare(part, &body, choices),
+    });
+    Ok(Plan {
+        steps: steps.collect(),
+        has_ilm,
+    })
+}
+
+/// What is to be on the server: ours, as it was chosen, and where nothing was chosen as it is there.
+fn shaped_parts(
+    installation: &Installation,
+    found: &[Found],
+    choices: &Choices,
+) -> Result<Vec<Part>, SetupError> {
+    let store = choices
+        .store
+        .unwrap_or_else(|| store_of(&parts(installation), found));
+    let mut parts = part::parts_stored(installation, store);
+    for (part, found) in parts.iter_mut().zip(found) {
+        if part.kind == Kind::IlmPolicy {
+            shape_policy(part, found, choices)?;
+        }
+    }
+    Ok(parts)
+}
+
+/// The first index template, that of VPC flow logs, speaks for all.
+fn store_of(parts: &[Part], found: &[Found]) -> Store {
+    let templates = parts
+        .iter()
+        .zip(found)
+        .find(|(part, _)| part.kind == Kind::IndexTemplate);
+    match templates {
+        Some((_, Found::Body(template))) => Store::of(template),
+        _ => Store::default(),
+    }
 }
 
 /// Carries out the plan, in order, up to the first failure. A plan that refuses anything is not begun.
@@ -169,6 +209,27 @@ pub async fn apply(client: &Client, plan: &Plan) -> Result<(), Interrupted> {
         }
     }
     Ok(())
+}
+
+/// The policy with the ages that it is to have.
+fn shape_policy(part: &mut Part, found: &Found, choices: &Choices) -> Result<(), SetupError> {
+    match found {
+        Found::NoIlm if choices.ages.is_any() => return Err(SetupError::NoIlm),
+        Found::Body(server) if !choices.reset_ilm && !is_kept(part, server, choices) => {
+            lifecycle::keep_ages(&mut part.body, server);
+        }
+        _ => {}
+    }
+    choices.ages.write(&mut part.body);
+    lifecycle::check(&part.body)?;
+    stamp::stamp(part.kind, &mut part.body);
+    Ok(())
+}
+
+/// Retention is the operator's: a policy that somebody changed stays, unless it is asked for.
+fn is_kept(policy: &Part, server: &Value, choices: &Choices) -> bool {
+    let origin = stamp::origin(policy.kind, server, &policy.body);
+    origin == Origin::ChangedByHand && !choices.reset_ilm && !choices.ages.is_any()
 }
 
 impl Step {
@@ -186,7 +247,9 @@ impl Step {
             _ if differences.is_empty() => Action::Leave,
             _ if part.kind == Kind::IlmPolicy && choices.reset_ilm => Action::Change,
             Origin::Installed => Action::Change,
-            Origin::ChangedByHand if part.kind == Kind::IlmPolicy => Action::Skip(SkipReason::PolicyKept),
+            _ if part.kind == Kind::IlmPolicy && is_kept(&part, server, choices) => {
+                Action::Skip(SkipReason::PolicyKept)
+            }
             _ if choices.force => Action::Change,
             Origin::ChangedByHand => Action::Refuse(Refusal::ChangedByHand),
             Origin::Foreign => Action::Refuse(Refusal::NotOurs),

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::stamp::stamp;
+use super::store::Store;
 use crate::assets::{ASSETS, Asset, FILE_PREFIX, Kind, LEDGER_FILE_PREFIX};
 use crate::config::Installation;
 
@@ -21,15 +22,22 @@ pub struct Part {
     pub needs_ilm: bool,
 }
 
-/// Everything that an installation consists of, in the order of installation.
+/// Everything that an installation consists of, in the order of installation, with our ages and the standard store.
 pub fn parts(installation: &Installation) -> Vec<Part> {
+    parts_stored(installation, Store::Standard)
+}
+
+/// The same, stored in another way.
+pub(super) fn parts_stored(installation: &Installation, store: Store) -> Vec<Part> {
     let is_wanted = |asset: &&Asset| asset.name != LEDGER_FILE_PREFIX || installation.ledger_index.is_some();
     let wanted = ASSETS.iter().filter(is_wanted);
-    wanted.map(|asset| Part::new(asset, installation)).collect()
+    wanted
+        .map(|asset| Part::new(asset, installation, store))
+        .collect()
 }
 
 impl Part {
-    fn new(asset: &Asset, installation: &Installation) -> Self {
+    fn new(asset: &Asset, installation: &Installation, store: Store) -> Self {
         let mut body: Value = serde_json::from_str(asset.text).expect("a test parses every asset");
         for pointer in asset.kind.names_in_body() {
             match body.pointer_mut(pointer) {
@@ -43,6 +51,9 @@ impl Part {
                 }
                 _ => {}
             }
+        }
+        if asset.kind == Kind::IndexTemplate {
+            store.write(asset.name, &mut body);
         }
         stamp(asset.kind, &mut body);
         Self {

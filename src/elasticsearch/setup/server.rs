@@ -14,11 +14,24 @@ pub(super) enum Found {
     Body(Value),
 }
 
-pub(super) async fn read(client: &Client, part: &Part, has_ilm: bool) -> Result<Found, SetupError> {
-    const VERB: Verb = Verb::Read;
-    if part.needs_ilm && !has_ilm {
-        return Ok(Found::NoIlm);
+/// Asks for every part, in order: the first is the policy, and what it finds out decides about the parts that only ILM
+/// understands.
+pub(super) async fn read_all(client: &Client, parts: &[Part]) -> Result<Vec<Found>, SetupError> {
+    let mut found = Vec::new();
+    let mut has_ilm = true;
+    for part in parts {
+        let part_found = match part.needs_ilm && !has_ilm {
+            true => Found::NoIlm,
+            false => read(client, part).await?,
+        };
+        has_ilm &= !matches!(part_found, Found::NoIlm);
+        found.push(part_found);
     }
+    Ok(found)
+}
+
+async fn read(client: &Client, part: &Part) -> Result<Found, SetupError> {
+    const VERB: Verb = Verb::Read;
     let answer = client
         .get(&part.path())
         .await
