@@ -2,7 +2,7 @@
 //! promise. Each test takes its own prefix, so they may share a server.
 
 use flowship::elasticsearch::client::Client;
-use flowship::elasticsearch::setup::{self, Action, Choices, SkipReason, Store};
+use flowship::elasticsearch::setup::{self, Action, Choices, Plan, SkipReason, Store};
 use serde_json::{Value, json};
 
 use crate::support::Stack;
@@ -288,4 +288,49 @@ async fn create(client: &Client, index: &str, source: &str) -> u16 {
     });
     let path = format!("{index}/_create/one");
     client.put(&path, document.to_string()).await.unwrap().status
+}
+
+/// What the cluster allowed before, it allows still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guarded_cluster_makes_no_index_of_ours_without_its_template() {
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-5");
+    let guarded = Choices {
+        guard_auto_create: true,
+        ..Choices::default()
+    };
+    let plan = setup::plan_with(client, &installation(prefix), &guarded)
+        .await
+        .unwrap();
+    let setting = plan.steps.last().unwrap();
+    let patterns = format!("-{prefix}-vpc-*,-{prefix}-tgw-*,-flowship-ledger-{prefix}-world-*");
+    assert_eq!(
+        setting.differences[0].to_string(),
+        format!("persistent.action.auto_create_index: true → {patterns},*")
+    );
+    setup::apply(client, &plan).await.unwrap();
+    let again = setup::plan_with(client, &installation(prefix), &guarded)
+        .await
+        .unwrap();
+    assert_eq!(again.steps.last().unwrap().action, Action::Leave);
+
+    assert_eq!(
+        create(client, &format!("{prefix}-vpc-2026.11.20"), "10.2.3.4").await,
+        201
+    );
+    assert_eq!(
+        create(client, &format!("{prefix}-else-2026.11.20"), "10.2.3.4").await,
+        201
+    );
+    // Another installation's name, guarded before its templates are there.
+    let early = setup::plan_with(client, &installation("setup-6"), &guarded)
+        .await
+        .unwrap();
+    let only_the_guard = Plan {
+        steps: early.steps.into_iter().rev().take(1).collect(),
+        ..early
+    };
+    setup::apply(client, &only_the_guard).await.unwrap();
+    assert_eq!(create(client, "setup-6-vpc-2026.11.20", "10.2.3.4").await, 404);
+    install(client, "setup-6").await;
+    assert_eq!(create(client, "setup-6-vpc-2026.11.20", "10.2.3.4").await, 201);
 }

@@ -21,6 +21,13 @@ pub(super) struct ChoiceArguments {
     /// day in the index's name, and a shorter age deletes what is older within minutes
     #[arg(long, value_name = "DAYS|never")]
     delete_after: Option<Age>,
+    /// Has the cluster refuse indices of these names while their template is missing: extends the lasting cluster
+    /// setting action.auto_create_index; needs the cluster privilege manage
+    #[arg(long)]
+    guard_auto_create: bool,
+    /// Installs the roles of shipper, installer and reader, too; needs the cluster privilege manage_security
+    #[arg(long)]
+    install_roles: bool,
     /// Replaces a lifecycle policy that was changed by hand; without it such a policy is kept, also with --force,
     /// unless an age is asked for
     #[arg(long)]
@@ -40,6 +47,8 @@ impl ChoiceArguments {
                 delete: self.delete_after,
             },
             store: self.store.map(Store::from),
+            guard_auto_create: self.guard_auto_create,
+            install_roles: self.install_roles,
             reset_ilm: self.reset_ilm,
             force: self.force,
         }

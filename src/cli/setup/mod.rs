@@ -12,9 +12,11 @@ use crate::elasticsearch::client::Client;
 use crate::elasticsearch::renewal::SecretStore;
 use crate::elasticsearch::setup;
 
+mod calls;
 mod choices;
 mod report;
 
+use calls::Call;
 use choices::ChoiceArguments;
 use report::Report;
 
@@ -53,9 +55,46 @@ pub struct Arguments {
     elasticsearch_url: Vec<String>,
     #[command(flatten)]
     choices: ChoiceArguments,
+    #[command(flatten)]
+    instead: InsteadArguments,
     /// Writes the result as one JSON document
     #[arg(long)]
     json: bool,
+}
+
+/// What needs no server.
+#[derive(Args, Debug)]
+#[group(multiple = false, conflicts_with_all = ["dry_run", "guard_auto_create", "install_roles", "reset_ilm"])]
+struct InsteadArguments {
+    /// Only prints the calls that make the roles of shipper, installer and reader
+    #[arg(long)]
+    print_roles: bool,
+    /// Only prints the call that makes an API key with the rights of the shipper; the field `encoded` of its answer is
+    /// FLOWSHIP_ELASTICSEARCH_API_KEY
+    #[arg(long)]
+    print_api_key_call: bool,
+}
+
+impl InsteadArguments {
+    /// Whether this is all that was asked for.
+    fn run(&self, installation: &Installation, json: bool) -> anyhow::Result<bool> {
+        let calls: Vec<Call> = if self.print_roles {
+            calls::roles(installation)
+        } else if self.print_api_key_call {
+            calls::api_key(installation).into_iter().collect()
+        } else {
+            return Ok(false);
+        };
+        let mut output = Output::new();
+        if json {
+            output.line(serde_json::to_string_pretty(&calls)?)?;
+        } else {
+            for call in calls {
+                output.line(call)?;
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Runs the command.
@@ -64,6 +103,11 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     environment
         .set("ELASTICSEARCH_URLS", urls)
         .set("INDEX_PREFIX", arguments.index_prefix);
+    if let Ok(installation) = Installation::read(&environment)
+        && arguments.instead.run(&installation, arguments.json)?
+    {
+        return Ok(ExitCode::from(exit::DONE));
+    }
     let (settings, installation) = read_settings(&environment)?;
 
     let client = Client::connect(&settings, async |arn| {

@@ -195,6 +195,14 @@ fn help_teaches() {
               they count from the day in the index's name, and a shorter age deletes what is older
               within minutes
 
+          --guard-auto-create
+              Has the cluster refuse indices of these names while their template is missing: extends the
+              lasting cluster setting action.auto_create_index; needs the cluster privilege manage
+
+          --install-roles
+              Installs the roles of shipper, installer and reader, too; needs the cluster privilege
+              manage_security
+
           --reset-ilm
               Replaces a lifecycle policy that was changed by hand; without it such a policy is kept,
               also with --force, unless an age is asked for
@@ -202,6 +210,13 @@ fn help_teaches() {
           --force
               Overwrites parts that somebody changed by hand, and parts of these names that are not
               flowship's; without it any such part stops setup before it changes anything
+
+          --print-roles
+              Only prints the calls that make the roles of shipper, installer and reader
+
+          --print-api-key-call
+              Only prints the call that makes an API key with the rights of the shipper; the field
+              `encoded` of its answer is FLOWSHIP_ELASTICSEARCH_API_KEY
 
           --json
               Writes the result as one JSON document

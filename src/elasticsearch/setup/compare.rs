@@ -9,11 +9,15 @@ use serde_json::Value;
 use crate::assets::Kind;
 
 /// What the server adds by itself: an absent value and this one are the same. The first is the end of the path.
-const ADDED_BY_SERVER: [(&str, &str); 4] = [
+const ADDED_BY_SERVER: [(&str, &str); 8] = [
     (".min_age", "0ms"),
     (".actions", "{}"),
     ("mappings", "{}"),
     ("aliases", "{}"),
+    ("applications", "[]"),
+    ("run_as", "[]"),
+    ("transient_metadata.enabled", "true"),
+    (".allow_restricted_indices", "false"),
 ];
 
 /// Dates that newer servers keep beside a template.
@@ -122,6 +126,11 @@ fn collect(path: String, value: &Value, leaves: &mut BTreeMap<String, String>) {
         Value::Object(fields) if !fields.is_empty() => {
             for (name, value) in fields {
                 collect(format!("{path}.{name}"), value, leaves);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (position, item) in items.iter().enumerate() {
+                collect(format!("{path}.{position}"), item, leaves);
             }
         }
         Value::Null => {}
@@ -237,5 +246,21 @@ mod tests {
             "in_use_by": {"indices": [], "data_streams": [], "composable_templates": []},
         });
         insta::assert_snapshot!(told(Kind::IlmPolicy, &server, &ours), @"phases.delete.min_age: 30d → 400d");
+    }
+
+    /// The shape is that of Elastic's page "Get roles API".
+    #[test]
+    fn a_role_is_compared_without_what_the_server_adds() {
+        let ours = json!({
+            "cluster": [], "indices": [{"names": ["a-*"], "privileges": ["create_doc"]}, {"names": ["b-*"], "privileges": ["index"]}],
+        });
+        let server = json!({
+            "cluster": [], "applications": [], "run_as": [], "transient_metadata": {"enabled": true},
+            "indices": [
+                {"names": ["a-*"], "privileges": ["create_doc"], "allow_restricted_indices": false},
+                {"names": ["b-*"], "privileges": ["all"], "allow_restricted_indices": false},
+            ],
+        });
+        insta::assert_snapshot!(told(Kind::Role, &server, &ours), @"indices.1.privileges: [all] → [index]");
     }
 }

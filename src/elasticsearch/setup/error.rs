@@ -72,11 +72,25 @@ pub enum SetupError {
         /// The profile.
         store: Store,
         /// The server's words.
-        source: Box<SetupError>,
+        source: Box<Self>,
+    },
+    /// A setting that goes before the one we would set.
+    #[error(
+        "the cluster has a transient {setting} (`{value}`), which goes before a lasting one: remove it first, with \
+             PUT _cluster/settings {{\"transient\":{{\"{setting}\":null}}}}"
+    )]
+    TransientSetting {
+        /// Its name.
+        setting: &'static str,
+        /// Its value.
+        value: String,
     },
     /// Ages were asked for where nothing has any.
     #[error("this server has no ILM: there is no lifecycle policy whose ages could be set")]
     NoIlm,
+    /// Roles were asked for where nobody has any.
+    #[error("security is off on this server: it has no roles; leave out --install-roles")]
+    NoSecurity,
     /// The answer is of another shape than Elasticsearch's.
     #[error("{verb} {part}: the answer is not that of Elasticsearch: {detail}")]
     Unreadable {
@@ -127,7 +141,7 @@ pub(super) fn refusal(verb: Verb, part: &Part, answer: &Answer) -> SetupError {
             verb,
             part: part_name,
             status: answer.status,
-            privilege: part.kind.privilege(),
+            privilege: part.kind.privilege(verb),
         };
     }
     SetupError::Refused {

@@ -13,6 +13,7 @@ use crate::config::Installation;
 
 mod compare;
 mod error;
+mod guard;
 mod lifecycle;
 mod part;
 mod server;
@@ -28,7 +29,7 @@ pub use compare::{Difference, differences};
 pub(crate) use error::read_error;
 pub use error::{SetupError, Verb};
 pub use lifecycle::{Age, Ages};
-pub use part::{Part, parts};
+pub use part::{Part, parts, roles};
 pub use store::Store;
 
 /// What whoever installs decides beside the names.
@@ -38,6 +39,10 @@ pub struct Choices {
     pub ages: Ages,
     /// How indices are stored; `None`: as on the server.
     pub store: Option<Store>,
+    /// Whether the cluster is to refuse indices of ours that no template of ours is for.
+    pub guard_auto_create: bool,
+    /// Whether roles are installed, too.
+    pub install_roles: bool,
     /// Replaces a lifecycle policy by ours; ages that are not asked for are ours, too.
     pub reset_ilm: bool,
     /// Overwrites what somebody changed by hand, and parts of these names that are not ours.
@@ -149,21 +154,31 @@ pub async fn plan_with(
     installation: &Installation,
     choices: &Choices,
 ) -> Result<Plan, SetupError> {
-    let found = server::read_all(client, &parts(installation)).await?;
+    let mut found = server::read_all(client, &parts(installation)).await?;
     let has_ilm = !found.iter().any(|found| matches!(found, Found::NoIlm));
-    let parts = shaped_parts(installation, &found, choices)?;
+    let mut parts = shaped_parts(installation, &found, choices)?;
     if let Some(store) = choices.store {
         for part in parts.iter().filter(|part| store::is_stored(&part.body)) {
             store::try_settings(client, part, store).await?;
         }
     }
+    if choices.install_roles {
+        let roles = roles(installation);
+        found.extend(server::read_all(client, &roles).await?);
+        parts.extend(roles);
+    }
+    // Last, because the templates must be there.
+    let guard = match choices.guard_auto_create {
+        true => Some(guard::step(client, &parts).await?),
+        false => None,
+    };
     let steps = parts.into_iter().zip(found).map(|(part, found)| match found {
         Found::NoIlm => Step::new(part, Action::Skip(SkipReason::NoIlm)),
         Found::Nothing => Step::new(part, Action::Create),
         Found::Body(body) => Step::compare(part, &body, choices),
     });
     Ok(Plan {
-        steps: steps.collect(),
+        steps: steps.chain(guard).collect(),
         has_ilm,
     })
 }

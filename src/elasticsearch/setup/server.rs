@@ -41,6 +41,7 @@ async fn read(client: &Client, part: &Part) -> Result<Found, SetupError> {
         404 => return Ok(Found::Nothing),
         // A server without the module has no such address (400, 405); serverless has it switched off (410).
         400 | 405 | 410 if part.kind == Kind::IlmPolicy => return Ok(Found::NoIlm),
+        400 | 405 if part.kind == Kind::Role => return Err(SetupError::NoSecurity),
         _ => return Err(refusal(VERB, part, &answer)),
     }
     let unreadable = |detail: String| SetupError::Unreadable {

@@ -52,6 +52,8 @@ const fn about_pointer(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::IlmPolicy => Some("/policy/_meta"),
         Kind::ComponentTemplate | Kind::IndexTemplate => Some("/_meta"),
+        Kind::Role => Some("/metadata"),
+        Kind::ClusterSetting => None,
     }
 }
 
@@ -59,7 +61,7 @@ const fn about_pointer(kind: Kind) -> Option<&'static str> {
 fn hash(kind: Kind, body: &Value) -> String {
     let mut hash = Xxh3::new();
     for (path, value) in leaves(kind, body) {
-        if path != "_meta.hash" {
+        if !["_meta.hash", "metadata.hash"].contains(&path.as_str()) {
             for part in [&path, "\0", &value, "\n"] {
                 hash.update(part.as_bytes());
             }

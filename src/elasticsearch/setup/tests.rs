@@ -1,122 +1,15 @@
 //! Against a scripted server: every call must be the next of the script. The answers have the shapes of real ones of
 //! Elasticsearch 8.19.8 (templates, refusals) and of Elastic's page "Get lifecycle policy API" (policies).
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
-
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use super::error::MAX_REASON;
 use super::*;
-use crate::config::{Credentials, ElasticsearchSettings};
 
-struct Call {
-    method: Method,
-    path: String,
-    status: u16,
-    answer: String,
-    body: Option<Value>,
-}
+mod choices;
+mod script;
 
-fn get(path: &str, status: u16, answer: &Value) -> Call {
-    Call {
-        method: Method::GET,
-        path: format!("/{path}"),
-        status,
-        answer: answer.to_string(),
-        body: None,
-    }
-}
-
-/// A `PUT` of the part, with the answer "done".
-fn put(part: &Part) -> Call {
-    Call {
-        method: Method::PUT,
-        path: format!("/{}", part.path()),
-        status: 200,
-        answer: json!({"acknowledged": true}).to_string(),
-        body: Some(part.body.clone()),
-    }
-}
-
-struct Script {
-    calls: Arc<Mutex<VecDeque<Call>>>,
-    surprises: Arc<Mutex<Vec<String>>>,
-    client: Client,
-}
-
-impl Script {
-    async fn start(calls: Vec<Call>) -> Self {
-        let calls = Arc::new(Mutex::new(VecDeque::from(calls)));
-        let surprises = Arc::new(Mutex::new(Vec::new()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let shared = (Arc::clone(&calls), Arc::clone(&surprises));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let shared = shared.clone();
-                let service = service_fn(move |request| answer(shared.clone(), request));
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
-        let settings = ElasticsearchSettings {
-            urls: vec![url.parse().unwrap()],
-            credentials: Credentials::Anonymous,
-            ca_file: None,
-        };
-        let client = Client::connect(&settings, async |_| Err(String::new())).await;
-        Self {
-            calls,
-            surprises,
-            client: client.unwrap(),
-        }
-    }
-
-    /// Every call of the script was made, and no other.
-    fn finish(&self) {
-        assert_eq!(*self.surprises.lock().unwrap(), Vec::<String>::new());
-        let left: Vec<String> = self
-            .calls
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|call| format!("{} {}", call.method, call.path))
-            .collect();
-        assert_eq!(left, Vec::<String>::new());
-    }
-}
-
-type Shared = (Arc<Mutex<VecDeque<Call>>>, Arc<Mutex<Vec<String>>>);
-
-async fn answer(
-    (calls, surprises): Shared,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let made = format!("{} {}", request.method(), request.uri().path());
-    let body = request.into_body().collect().await.unwrap().to_bytes();
-    let body: Option<Value> = serde_json::from_slice(&body).ok();
-    let next = calls.lock().unwrap().pop_front();
-    let (status, answer) = match next {
-        Some(call) if made == format!("{} {}", call.method, call.path) && body == call.body => {
-            (call.status, call.answer)
-        }
-        _ => {
-            surprises.lock().unwrap().push(format!("{made} {body:?}"));
-            (599, "not scripted".to_owned())
-        }
-    };
-    let response = Response::builder().status(status).body(answer.into());
-    Ok(response.unwrap())
-}
+use script::{Call, Script, get, put};
 
 fn names() -> Installation {
     Installation {
@@ -150,6 +43,8 @@ fn held(part: &Part) -> Value {
         Kind::ComponentTemplate => {
             json!({"component_templates": [{"name": name, "component_template": body}]})
         }
+        Kind::Role => json!({name: body}),
+        Kind::ClusterSetting => body,
         Kind::IndexTemplate => json!({"index_templates": [{"name": name, "index_template": body}]}),
     }
 }
@@ -222,7 +117,7 @@ fn changed_by_hand(also_settings: bool) -> Vec<Call> {
             match position {
                 0 => part.body["policy"]["phases"]["delete"]["min_age"] = json!("1100d"),
                 1 if also_settings => {
-                    part.body["template"]["settings"]["index"]["refresh_interval"] = json!("60s")
+                    part.body["template"]["settings"]["index"]["refresh_interval"] = json!("60s");
                 }
                 _ => {}
             }
@@ -281,136 +176,6 @@ async fn the_retention_is_set_back_on_request() {
     let plan = plan(&server.client, &names(), true).await.unwrap();
     assert_eq!(plan.steps[0].action, Action::Change);
     apply(&server.client, &plan).await.unwrap();
-    server.finish();
-}
-
-/// The policy as `--delete-after DAYS` installs it.
-fn policy_deleting_after(days: u32) -> Part {
-    let mut policy = parts(&names()).remove(0);
-    policy.body["policy"]["phases"]["delete"]["min_age"] = format!("{days}d").into();
-    stamp::stamp(policy.kind, &mut policy.body);
-    policy
-}
-
-fn asking_to_delete_after(days: u32) -> Choices {
-    let ages = Ages {
-        delete: Some(Age::Days(days)),
-        ..Ages::default()
-    };
-    Choices {
-        ages,
-        ..Choices::default()
-    }
-}
-
-/// The answers of a server that has every part as it should be, but for this policy.
-fn holding(policy: &Part) -> Vec<Call> {
-    let mut calls: Vec<Call> = parts(&names())
-        .iter()
-        .map(|part| get(&part.path(), 200, &held(part)))
-        .collect();
-    calls[0] = get(&policy.path(), 200, &held(policy));
-    calls
-}
-
-#[tokio::test]
-async fn an_age_that_is_asked_for_is_set_and_kept_by_later_runs() {
-    let mut calls = holding(&policy_deleting_after(400));
-    calls.push(put(&policy_deleting_after(90)));
-    let server = Script::start(calls).await;
-    let choices = asking_to_delete_after(90);
-    let first = plan_with(&server.client, &names(), &choices).await.unwrap();
-    assert_eq!(
-        first.steps[0].differences.last().unwrap().to_string(),
-        "phases.delete.min_age: 400d → 90d"
-    );
-    apply(&server.client, &first).await.unwrap();
-    server.finish();
-
-    let server = Script::start(holding(&policy_deleting_after(90))).await;
-    let second = plan(&server.client, &names(), false).await.unwrap();
-    assert_eq!(actions(&second), [Action::Leave; 8]);
-    server.finish();
-
-    let server = Script::start(holding(&policy_deleting_after(90))).await;
-    let reset = plan(&server.client, &names(), true).await.unwrap();
-    assert_eq!(reset.steps[0].part, parts(&names())[0]);
-    assert_eq!(reset.steps[0].action, Action::Change);
-}
-
-#[tokio::test]
-async fn an_age_is_not_set_in_a_policy_that_was_changed_by_hand_unless_forced() {
-    let mut policy = policy_deleting_after(400);
-    policy.body["policy"]["phases"]["warm"]["min_age"] = json!("5d");
-    let server = Script::start(holding(&policy)).await;
-    let mut choices = asking_to_delete_after(90);
-    let refused = plan_with(&server.client, &names(), &choices).await.unwrap();
-    assert_eq!(refused.steps[0].action, Action::Refuse(Refusal::ChangedByHand));
-
-    let server = Script::start(holding(&policy)).await;
-    choices.force = true;
-    let forced = plan_with(&server.client, &names(), &choices).await.unwrap();
-    assert_eq!(forced.steps[0].action, Action::Change);
-    let phases = &forced.steps[0].part.body["policy"]["phases"];
-    assert_eq!(
-        (&phases["warm"]["min_age"], &phases["delete"]["min_age"]),
-        (&json!("5d"), &json!("90d"))
-    );
-}
-
-#[tokio::test]
-async fn ages_that_cannot_be_set_are_told_before_anything_is_changed() {
-    let not_there: Vec<Call> = parts(&names())
-        .iter()
-        .map(|part| get(&part.path(), 404, &not_found()))
-        .collect();
-    let server = Script::start(not_there).await;
-    let choices = asking_to_delete_after(1);
-    let error = plan_with(&server.client, &names(), &choices).await.unwrap_err();
-    insta::assert_snapshot!(error, @"the lifecycle policy would be in delete after 1d, before warm after 2d: give both ages");
-    server.finish();
-
-    let mut calls = holding(&policy_deleting_after(400));
-    calls.remove(3);
-    calls[0] = get(&parts(&names())[0].path(), 405, &no_handler());
-    let server = Script::start(calls).await;
-    let error = plan_with(&server.client, &names(), &choices).await.unwrap_err();
-    insta::assert_snapshot!(error, @"this server has no ILM: there is no lifecycle policy whose ages could be set");
-    server.finish();
-}
-
-/// The words are those of 8.19.8 to a mode that it does not know.
-#[tokio::test]
-async fn a_store_that_the_server_does_not_know_is_refused_before_anything_is_changed() {
-    let mut calls: Vec<Call> = parts(&names())
-        .iter()
-        .map(|part| get(&part.path(), 404, &not_found()))
-        .collect();
-    calls.push(Call {
-        method: Method::POST,
-        body: Some(json!({
-            "index_patterns": ["flowlogs-vpc-*"], "priority": 201,
-            "template": {"settings": {"index": {
-                "mode": "logsdb", "mapping": {"ignore_malformed": false},
-                "sort": {"field": ["aws.vpcflow.interface_id", "@timestamp"], "order": ["asc", "desc"]},
-            }}},
-        })),
-        ..get(
-            "_index_template/_simulate",
-            400,
-            &json!({"error": {
-                "type": "illegal_argument_exception",
-                "reason": "No enum constant org.elasticsearch.index.IndexMode.LOGSDB",
-            }, "status": 400}),
-        )
-    });
-    let server = Script::start(calls).await;
-    let choices = Choices {
-        store: Some(Store::Logsdb),
-        ..Choices::default()
-    };
-    let error = plan_with(&server.client, &names(), &choices).await.unwrap_err();
-    insta::assert_snapshot!(crate::outcome::error_chain(&error), @"this server cannot store documents as `--store logsdb` asks; nothing was changed: trying index template flowlogs-vpc: Elasticsearch answers 400 illegal_argument_exception: No enum constant org.elasticsearch.index.IndexMode.LOGSDB");
     server.finish();
 }
 
