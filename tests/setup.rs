@@ -1,6 +1,8 @@
 //! `flowctl setup` against a real server: what it installs is found again, set back, and does what the templates
 //! promise. Each test takes its own prefix, so they may share a server.
 
+use std::process::Command;
+
 use flowship::elasticsearch::client::Client;
 use flowship::elasticsearch::setup::{self, Action, Choices, Plan, SkipReason, Store};
 use serde_json::{Value, json};
@@ -333,4 +335,51 @@ async fn a_guarded_cluster_makes_no_index_of_ours_without_its_template() {
     assert_eq!(create(client, "setup-6-vpc-2026.11.20", "10.2.3.4").await, 404);
     install(client, "setup-6").await;
     assert_eq!(create(client, "setup-6-vpc-2026.11.20", "10.2.3.4").await, 201);
+}
+
+/// The binary itself: the templates are there although nobody answers for Kibana, and both are told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kibana_that_does_not_answer_costs_nothing_of_elasticsearchs_part() {
+    let url = &Stack::shared().elasticsearch_url;
+    let prefix = "setup-7";
+    let flowctl = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_flowctl"))
+            .env_clear()
+            .env("FLOWSHIP_LEDGER_INDEX", "flowship-ledger-setup-7-world")
+            .args(["setup", "--index-prefix", prefix, "--elasticsearch-url", url])
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    // Nobody listens on the port of a listener that is gone.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let kibana = format!("http://127.0.0.1:{port}");
+    let output = tokio::task::block_in_place(|| flowctl(&["--json", "--kibana-url", &kibana]));
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["parts"][1]["result"], "created");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.starts_with("flowctl: Elasticsearch's part is done, Kibana's is not"),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!(
+            "Kibana does not answer at {kibana}/: is that FLOWSHIP_KIBANA_URL"
+        )),
+        "{told}"
+    );
+
+    let output = tokio::task::block_in_place(|| flowctl(&["--delete-after", "90"]));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("nothing was changed") && told.contains("this server has no ILM"),
+        "{told}"
+    );
+    let output = tokio::task::block_in_place(|| flowctl(&["--export", "x", "--kibana-url", &kibana]));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
 }

@@ -1,48 +1,38 @@
-//! `flowctl setup`: installs the index templates and the lifecycle policy, or shows what would change.
+//! `flowctl setup`: installs what Elasticsearch and Kibana need, or shows what would change.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use url::Url;
 
 use super::{Output, exit, tell};
 use crate::aws::AwsContext;
-use crate::config::{ElasticsearchSettings, Environment, Installation};
+use crate::config::{ConfigError, ElasticsearchSettings, Environment, Installation, read_kibana_url};
 use crate::elasticsearch::client::Client;
 use crate::elasticsearch::renewal::SecretStore;
 use crate::elasticsearch::setup;
 
 mod calls;
 mod choices;
+mod export;
+mod help;
+mod instead;
+mod pack;
 mod report;
 
-use calls::Call;
 use choices::ChoiceArguments;
+use instead::InsteadArguments;
+use pack::{KibanaArguments, PackReport, Target};
 use report::Report;
 
-const EXAMPLES: &str = "\
-Examples:
-  flowctl setup --elasticsearch-url http://localhost:9200 --dry-run
-      shows what an installation would do, and changes nothing
-  flowctl setup --elasticsearch-url https://es-1:9200 https://es-2:9200
-      installs; a second run finds everything unchanged
-
-Credentials and the file of a private CA come from FLOWSHIP_ELASTICSEARCH_API_KEY, _USERNAME and
-_PASSWORD, _SECRET_ARN, _SECRET_FILE and _CA_FILE. They need the cluster privileges
-manage_index_templates and manage_ilm.
-
-Own index settings and mappings belong into the component templates flowlogs-vpc-custom,
-flowlogs-tgw-custom and flowship-ledger-custom, which setup never touches and which win over the
-installed ones.
-
-Exit codes: 0 done, 1 failed (stderr says why), 2 wrong command line.";
-
-/// Installs the index templates and the lifecycle policy
+/// Installs index templates, lifecycle policy and, if asked for, Kibana's dashboards and rules
 ///
 /// Compares with what the server has and installs only what is missing or different. One line a part on stdout:
-/// created, changed, unchanged or skipped; under it every difference as `path: server → ours`.
+/// created, changed, unchanged, skipped, kept or refused; under it every difference as `path: server → ours`. What a
+/// flag does not ask for stays as it is on the server.
 #[derive(Args, Debug)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = help::AFTER)]
 pub struct Arguments {
     /// Shows what would change, and changes nothing
     #[arg(long)]
@@ -54,6 +44,8 @@ pub struct Arguments {
     #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ',')]
     elasticsearch_url: Vec<String>,
     #[command(flatten)]
+    kibana: KibanaArguments,
+    #[command(flatten)]
     choices: ChoiceArguments,
     #[command(flatten)]
     instead: InsteadArguments,
@@ -62,62 +54,29 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What needs no server.
-#[derive(Args, Debug)]
-#[group(multiple = false, conflicts_with_all = ["dry_run", "guard_auto_create", "install_roles", "reset_ilm"])]
-struct InsteadArguments {
-    /// Only prints the calls that make the roles of shipper, installer and reader
-    #[arg(long)]
-    print_roles: bool,
-    /// Only prints the call that makes an API key with the rights of the shipper; the field `encoded` of its answer is
-    /// FLOWSHIP_ELASTICSEARCH_API_KEY
-    #[arg(long)]
-    print_api_key_call: bool,
-}
-
-impl InsteadArguments {
-    /// Whether this is all that was asked for.
-    fn run(&self, installation: &Installation, json: bool) -> anyhow::Result<bool> {
-        let calls: Vec<Call> = if self.print_roles {
-            calls::roles(installation)
-        } else if self.print_api_key_call {
-            calls::api_key(installation).into_iter().collect()
-        } else {
-            return Ok(false);
-        };
-        let mut output = Output::new();
-        if json {
-            output.line(serde_json::to_string_pretty(&calls)?)?;
-        } else {
-            for call in calls {
-                output.line(call)?;
-            }
-        }
-        Ok(true)
-    }
-}
-
 /// Runs the command.
 pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::Result<ExitCode> {
     let urls = Some(arguments.elasticsearch_url.join(",")).filter(|urls| !urls.is_empty());
     environment
         .set("ELASTICSEARCH_URLS", urls)
+        .set("KIBANA_URL", arguments.kibana.kibana_url)
         .set("INDEX_PREFIX", arguments.index_prefix);
-    if let Ok(installation) = Installation::read(&environment)
-        && arguments.instead.run(&installation, arguments.json)?
-    {
+    let choices = arguments.choices.read();
+    if arguments.instead.is_any() {
+        let installation = Installation::read(&environment)?;
+        arguments.instead.run(&installation, &choices, arguments.json)?;
         return Ok(ExitCode::from(exit::DONE));
     }
-    let (settings, installation) = read_settings(&environment)?;
+    let settings = Settings::read(&environment)?;
+    let installation = &settings.installation;
 
-    let client = Client::connect(&settings, async |arn| {
+    let client = Client::connect(&settings.elasticsearch, async |arn| {
         AwsContext::load().await.read_secret(arn).await
     })
     .await?;
     client.probe().await?;
 
-    let choices = arguments.choices.read();
-    let plan = setup::plan_with(&client, &installation, &choices)
+    let plan = setup::plan_with(&client, installation, &choices)
         .await
         .with_context(|| format!("nothing was changed at {}", client.url()))?;
     let stopped = if arguments.dry_run {
@@ -125,52 +84,87 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     } else {
         setup::apply(&client, &plan).await.err()
     };
+    let is_done = stopped.is_none() && plan.num_refused() == 0;
+    let pack = match settings.kibana_url {
+        Some(url) if is_done => {
+            let target = Target {
+                url,
+                space: arguments.kibana.kibana_space,
+                elasticsearch: &settings.elasticsearch,
+            };
+            Some(pack::install(target, installation, choices.force, arguments.dry_run).await)
+        }
+        _ => None,
+    };
 
-    let report = Report::new(
+    let mut report = Report::new(
         client.url(),
         &installation.index_prefix,
         &plan,
         arguments.dry_run,
         stopped.as_ref(),
     );
-    let mut output = Output::new();
-    if arguments.json {
-        output.line(serde_json::to_string_pretty(&report)?)?;
-    } else {
-        for line in report.lines() {
-            output.line(line)?;
-        }
-        for remark in report.remarks() {
-            tell(remark);
-        }
-    }
+    report.kibana = pack.as_ref().and_then(|pack| pack.as_ref().ok());
+    print(&report, arguments.json)?;
     if let refused @ 1.. = plan.num_refused() {
         bail!(
             "nothing was changed: {refused} of these parts would overwrite somebody's changes; move what is yours \
              into the -custom templates (see --help), or overwrite it with --force"
         );
     }
-    match stopped {
-        None => Ok(ExitCode::from(exit::DONE)),
-        Some(stopped) => {
-            let again = "the installation stopped, another run goes on from here";
-            Err(anyhow::Error::new(stopped.error).context(again))
-        }
+    if let Some(stopped) = stopped {
+        let again = "the installation stopped, another run goes on from here";
+        return Err(anyhow::Error::new(stopped.error).context(again));
     }
+    if let Some(pack) = pack {
+        pack.and_then(PackReport::into_result)
+            .context("Elasticsearch's part is done, Kibana's is not; another run goes on from here")?;
+    }
+    Ok(ExitCode::from(exit::DONE))
 }
 
-/// All problems of all settings at once.
-fn read_settings(environment: &Environment) -> anyhow::Result<(ElasticsearchSettings, Installation)> {
-    match (
-        ElasticsearchSettings::read(environment),
-        Installation::read(environment),
-    ) {
-        (Ok(settings), Ok(installation)) => Ok((settings, installation)),
-        (Err(mut error), Err(more)) => {
-            error.problems.extend(more.problems);
-            Err(error.into())
+fn print(report: &Report<'_>, json: bool) -> anyhow::Result<()> {
+    let mut output = Output::new();
+    if json {
+        output.line(serde_json::to_string_pretty(report)?)?;
+        return Ok(());
+    }
+    for line in report.lines() {
+        output.line(line)?;
+    }
+    for remark in report.remarks() {
+        tell(remark);
+    }
+    Ok(())
+}
+
+struct Settings {
+    elasticsearch: ElasticsearchSettings,
+    installation: Installation,
+    kibana_url: Option<Url>,
+}
+
+impl Settings {
+    /// All problems of all settings at once.
+    fn read(environment: &Environment) -> Result<Self, ConfigError> {
+        match (
+            ElasticsearchSettings::read(environment),
+            Installation::read(environment),
+            read_kibana_url(environment),
+        ) {
+            (Ok(elasticsearch), Ok(installation), Ok(kibana_url)) => Ok(Self {
+                elasticsearch,
+                installation,
+                kibana_url,
+            }),
+            (elasticsearch, installation, kibana_url) => {
+                let errors = [elasticsearch.err(), installation.err(), kibana_url.err()];
+                let problems = errors.into_iter().flatten().flat_map(|error| error.problems);
+                Err(ConfigError {
+                    problems: problems.collect(),
+                })
+            }
         }
-        (Err(error), _) | (_, Err(error)) => Err(error.into()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::pack::{PackReport, PackRow};
 use crate::assets::Kind;
 use crate::elasticsearch::setup::{Action, Difference, Interrupted, Plan, Step};
 
@@ -15,6 +16,9 @@ pub(super) struct Report<'a> {
     /// Whether the server has the ILM module.
     ilm: bool,
     pub(super) parts: Vec<Row<'a>>,
+    /// What became of the Kibana pack, if Kibana was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kibana: Option<&'a PackReport>,
 }
 
 #[derive(Serialize)]
@@ -41,13 +45,14 @@ struct Changed<'a> {
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+pub(super) enum Outcome {
     WouldCreate,
     WouldChange,
     Created,
     Changed,
     Unchanged,
     Skipped,
+    Kept,
     Refused,
     Failed,
     Pending,
@@ -62,6 +67,7 @@ impl Outcome {
             Self::Changed => "changed",
             Self::Unchanged => "unchanged",
             Self::Skipped => "skipped",
+            Self::Kept => "kept",
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Pending => "pending",
@@ -92,12 +98,15 @@ impl<'a> Report<'a> {
             nothing_done,
             ilm: plan.has_ilm,
             parts,
+            kibana: None,
         }
     }
 
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         let width = if self.nothing_done { 12 } else { 9 };
-        self.parts.iter().flat_map(move |row| {
+        let pack = self.kibana.into_iter().flat_map(|pack| &pack.parts);
+        let pack = pack.map(move |row| pack_line(row, width));
+        let parts = self.parts.iter().flat_map(move |row| {
             let mut line = format!(
                 "{:width$}  {:18}  {}",
                 row.result.words(),
@@ -112,7 +121,8 @@ impl<'a> Report<'a> {
                 .iter()
                 .map(|changed| format!("    {}", changed.difference));
             std::iter::once(line).chain(differences).collect::<Vec<_>>()
-        })
+        });
+        parts.chain(pack)
     }
 
     /// What a person should know beside the lines.
@@ -147,6 +157,19 @@ impl<'a> Report<'a> {
             .find(|changed| changed.path == "phases.delete.min_age");
         age?.ours
     }
+}
+
+fn pack_line(row: &PackRow, width: usize) -> String {
+    let reason = match row.result {
+        Outcome::Kept => "  (changed by hand; --force overwrites it)",
+        _ => "",
+    };
+    format!(
+        "{:width$}  {:18}  {}{reason}",
+        row.result.words(),
+        row.kind_in_words,
+        row.title
+    )
 }
 
 impl<'a> Row<'a> {

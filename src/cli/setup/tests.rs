@@ -7,6 +7,7 @@ use crate::bulk::SendError;
 use crate::elasticsearch::setup::{
     Action, Difference, Interrupted, Plan, Refusal, SetupError, SkipReason, Step, Verb, parts,
 };
+use crate::kibana::{self, Applied, KibanaError};
 
 /// One of everything.
 fn a_plan() -> Plan {
@@ -140,25 +141,63 @@ fn programs_get_the_same_as_json() {
     insta::assert_snapshot!(serde_json::to_string(&report).unwrap(), @r#"{"url":"http://localhost:9200/","index_prefix":"flowlogs","dry_run":true,"ilm":true,"parts":[{"result":"would_change","kind":"component_template","name":"flowlogs-vpc-settings","reason":"2 differences","differences":[{"path":"settings.index.codec","server":null,"ours":"best_compression"},{"path":"settings.index.refresh_interval","server":"5s","ours":"30s"}]}]}"#);
 }
 
+/// Two objects and three rules, of which Kibana refuses the first and does not answer for the second.
+#[test]
+fn a_run_tells_what_became_of_every_object_and_rule_of_kibana() {
+    let plan = kibana::Plan::of(&[
+        ("data view", "flows", kibana::Action::Leave),
+        ("dashboard", "Overview", kibana::Action::Keep),
+        ("alert rule", "one", kibana::Action::Create),
+        ("alert rule", "two", kibana::Action::Change),
+        ("alert rule", "three", kibana::Action::Create),
+    ]);
+    let failed = |reason: &str| KibanaError::Refused {
+        what: "alert rule".to_owned(),
+        status: 400,
+        reason: reason.to_owned(),
+    };
+    let applied = Applied {
+        failures: vec![(2, failed("not known")), (3, failed("too late"))],
+        stopped_at: Some(3),
+    };
+    let pack = PackReport::new("http://localhost:5601/", None, &plan, &applied, false);
+    let mut plan = a_plan();
+    plan.steps.truncate(0);
+    let mut report = Report::new("http://localhost:9200/", "flowlogs", &plan, false, None);
+    report.kibana = Some(&pack);
+    let lines: Vec<String> = report.lines().collect();
+    insta::assert_snapshot!(lines.join("\n"), @"
+    unchanged  data view           flows
+    kept       dashboard           Overview  (changed by hand; --force overwrites it)
+    failed     alert rule          one
+    failed     alert rule          two
+    pending    alert rule          three
+    ");
+    insta::assert_snapshot!(serde_json::to_string(&report).unwrap(), @r#"{"url":"http://localhost:9200/","index_prefix":"flowlogs","dry_run":false,"ilm":true,"parts":[],"kibana":{"url":"http://localhost:5601/","parts":[{"result":"unchanged","kind":"data_view","id":"id of flows","title":"flows"},{"result":"kept","kind":"dashboard","id":"id of Overview","title":"Overview"},{"result":"failed","kind":"alert_rule","id":"id of one","title":"one"},{"result":"failed","kind":"alert_rule","id":"id of two","title":"two"},{"result":"pending","kind":"alert_rule","id":"id of three","title":"three"}]}}"#);
+    insta::assert_snapshot!(pack.into_result().unwrap_err(), @"alert rule: Kibana answers 400: not known; alert rule: Kibana answers 400: too late");
+}
+
 #[test]
 fn all_wrong_settings_are_told_at_once() {
     let mut environment = Environment::default();
-    environment.set("INDEX_PREFIX", Some("Net"));
-    let error = read_settings(&environment).unwrap_err().to_string();
-    assert!(
-        error.contains("FLOWSHIP_ELASTICSEARCH_URLS") && error.contains("FLOWSHIP_INDEX_PREFIX"),
-        "{error}"
-    );
+    environment
+        .set("INDEX_PREFIX", Some("Net"))
+        .set("KIBANA_URL", Some("kibana:5601"));
+    let error = Settings::read(&environment).err().unwrap().to_string();
+    for name in ["ELASTICSEARCH_URLS", "INDEX_PREFIX", "KIBANA_URL"] {
+        assert!(error.contains(&format!("FLOWSHIP_{name}: ")), "{error}");
+    }
 }
 
 #[test]
 fn help_teaches() {
     let mut command = Arguments::augment_args(Command::new("setup")).term_width(100);
     insta::assert_snapshot!(command.render_long_help(), @"
-    Installs the index templates and the lifecycle policy
+    Installs index templates, lifecycle policy and, if asked for, Kibana's dashboards and rules
 
     Compares with what the server has and installs only what is missing or different. One line a part on
-    stdout: created, changed, unchanged or skipped; under it every difference as `path: server → ours`.
+    stdout: created, changed, unchanged, skipped, kept or refused; under it every difference as `path:
+    server → ours`. What a flag does not ask for stays as it is on the server.
 
     Usage: setup [OPTIONS]
 
@@ -171,6 +210,13 @@ fn help_teaches() {
 
           --elasticsearch-url <URL>...
               URLs of the cluster's nodes or of its load balancer [default: FLOWSHIP_ELASTICSEARCH_URLS]
+
+          --kibana-url <URL>
+              URL of Kibana: data views, dashboards, saved searches and alert rules are installed, too
+              [default: FLOWSHIP_KIBANA_URL, else Kibana is left alone]
+
+          --kibana-space <SPACE>
+              Space of Kibana [default: the default one]
 
           --store <PROFILE>
               How new indices are stored, with the server's CPU a million records and bytes a document
@@ -211,6 +257,10 @@ fn help_teaches() {
               Overwrites parts that somebody changed by hand, and parts of these names that are not
               flowship's; without it any such part stops setup before it changes anything
 
+          --export <DIR>
+              Only writes everything that would be sent into DIR, one file a call, with a README that
+              names the calls; DIR is made, or empty unless --force
+
           --print-roles
               Only prints the calls that make the roles of shipper, installer and reader
 
@@ -229,15 +279,43 @@ fn help_teaches() {
           shows what an installation would do, and changes nothing
       flowctl setup --elasticsearch-url https://es-1:9200 https://es-2:9200
           installs; a second run finds everything unchanged
+      flowctl setup --delete-after 90 --store sorted
+          keeps flows for 90 days, and new indices a tenth smaller for a quarter more CPU
+      flowctl setup --kibana-url https://kibana:5601 --kibana-space net-ops
+          installs the dashboards, saved searches and alert rules, too
+      flowctl setup --print-api-key-call
+          what an administrator pastes into Kibana's console to make the function's key
+      flowctl setup --export setup-files
+          writes files for Terraform, Ansible or curl
 
-    Credentials and the file of a private CA come from FLOWSHIP_ELASTICSEARCH_API_KEY, _USERNAME and
-    _PASSWORD, _SECRET_ARN, _SECRET_FILE and _CA_FILE. They need the cluster privileges
-    manage_index_templates and manage_ilm.
+    Changed by hand: every part carries a hash of itself. Where the server's part no longer fits
+    its hash, somebody changed it, and setup stops before it changes anything and shows the
+    differences; so it does where a part of that name is not flowship's. --force overwrites both. A
+    lifecycle policy that was changed by hand is kept and stops nothing. In Kibana, what somebody
+    changed is kept, and the rest is installed; the actions of a rule, and whether it is on, always
+    stay.
 
-    Own index settings and mappings belong into the component templates flowlogs-vpc-custom,
-    flowlogs-tgw-custom and flowship-ledger-custom, which setup never touches and which win over the
-    installed ones.
+    Your own index settings and mappings belong into the component templates flowlogs-vpc-custom,
+    flowlogs-tgw-custom and flowship-ledger-custom, which setup never touches and which win over
+    the installed ones (but for what --store sets).
 
-    Exit codes: 0 done, 1 failed (stderr says why), 2 wrong command line.
+    Existing indices stay as they are; templates and stores are for new ones, which begin with the
+    next day of flows.
+
+    --guard-auto-create: if somebody deletes a template, the next day's index would be made without
+    it: without mappings, never deleted, and no dashboard would understand it. With the guard
+    Elasticsearch refuses such an index, the function's messages wait in the queue or the
+    dead-letter queue, and nothing is lost. Patterns that deny these names are put in front of what
+    action.auto_create_index has.
+
+    Rights: the cluster privileges manage_index_templates and manage_ilm, and manage on the
+    indices, with which Elasticsearch carries out the lifecycle policy; that is the role
+    flowlogs-installer of --print-roles. --guard-auto-create needs manage, --install-roles
+    manage_security, Kibana the rights to manage saved objects and rules; rules go on running with
+    the rights of who installed them. Credentials, for Kibana too, and the file of a private CA
+    come from FLOWSHIP_ELASTICSEARCH_API_KEY, _USERNAME and _PASSWORD, _SECRET_ARN, _SECRET_FILE
+    and _CA_FILE.
+
+    Exit codes: 0 done, 1 failed or refused (stderr says why), 2 wrong command line.
     ");
 }

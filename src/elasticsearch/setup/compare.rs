@@ -76,6 +76,15 @@ pub(super) fn leaves(kind: Kind, body: &Value) -> BTreeMap<String, String> {
     leaves
 }
 
+/// Dotted path → value as text, for any JSON.
+pub(crate) fn text_leaves(body: &Value) -> BTreeMap<String, String> {
+    let mut leaves = BTreeMap::new();
+    for (name, value) in body.as_object().into_iter().flatten() {
+        collect(name.clone(), value, &mut leaves);
+    }
+    leaves
+}
+
 fn flatten(kind: Kind, body: &Value) -> BTreeMap<String, String> {
     let mut leaves = BTreeMap::new();
     let Some(fields) = body.as_object() else {

@@ -25,6 +25,7 @@ mod tests;
 use server::Found;
 use stamp::Origin;
 
+pub(crate) use compare::text_leaves;
 pub use compare::{Difference, differences};
 pub(crate) use error::read_error;
 pub use error::{SetupError, Verb};
@@ -183,6 +184,11 @@ pub async fn plan_with(
     })
 }
 
+/// What would be installed on a server that has nothing yet.
+pub fn parts_with(installation: &Installation, choices: &Choices) -> Result<Vec<Part>, SetupError> {
+    shaped_parts(installation, &[], choices)
+}
+
 /// What is to be on the server: ours, as it was chosen, and where nothing was chosen as it is there.
 fn shaped_parts(
     installation: &Installation,
@@ -193,9 +199,9 @@ fn shaped_parts(
         .store
         .unwrap_or_else(|| store_of(&parts(installation), found));
     let mut parts = part::parts_stored(installation, store);
-    for (part, found) in parts.iter_mut().zip(found) {
+    for (position, part) in parts.iter_mut().enumerate() {
         if part.kind == Kind::IlmPolicy {
-            shape_policy(part, found, choices)?;
+            shape_policy(part, found.get(position).unwrap_or(&Found::Nothing), choices)?;
         }
     }
     Ok(parts)

@@ -1,15 +1,25 @@
 //! Against a scripted server: every call must be the next of the script. The answers have the shapes of real ones of
 //! Elasticsearch 8.19.8 (templates, refusals) and of Elastic's page "Get lifecycle policy API" (policies).
 
+use hyper::Method;
 use serde_json::json;
 
 use super::error::MAX_REASON;
 use super::*;
+use crate::elasticsearch::script::{Call, Script, get};
 
 mod choices;
-mod script;
 
-use script::{Call, Script, get, put};
+/// A `PUT` of the part, with the answer "done".
+fn put(part: &Part) -> Call {
+    Call {
+        method: Method::PUT,
+        path: format!("/{}", part.path()),
+        status: 200,
+        answer: json!({"acknowledged": true}).to_string(),
+        body: Some(part.body.clone()),
+    }
+}
 
 fn names() -> Installation {
     Installation {

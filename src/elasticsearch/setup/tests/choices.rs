@@ -4,8 +4,8 @@ use hyper::Method;
 use serde_json::json;
 
 use super::super::*;
-use super::script::{Call, Script, get, put};
-use super::{actions, held, names, no_handler, not_found};
+use super::{actions, held, names, no_handler, not_found, put};
+use crate::elasticsearch::script::{Call, Script, get};
 
 /// The policy as `--delete-after DAYS` installs it.
 fn policy_deleting_after(days: u32) -> Part {
@@ -142,7 +142,7 @@ async fn a_store_that_the_server_does_not_know_is_refused_before_anything_is_cha
 async fn a_transient_setting_is_in_the_way_of_the_guard() {
     let mut calls = holding(&policy_deleting_after(400));
     calls.push(get(
-        "_cluster/settings",
+        "_cluster/settings?include_defaults=true&filter_path=*.action.auto_create_index",
         200,
         &json!({"transient": {"action": {"auto_create_index": "false"}}}),
     ));

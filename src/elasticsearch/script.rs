@@ -1,4 +1,4 @@
-//! A server that answers what was scripted, call by call, and nothing else.
+//! For tests: an Elasticsearch or a Kibana that answers what was scripted, call by call, and nothing else.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -11,21 +11,21 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::super::*;
+use super::client::Client;
 use crate::config::{Credentials, ElasticsearchSettings};
 
-pub(super) struct Call {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) status: u16,
-    pub(super) answer: String,
-    pub(super) body: Option<Value>,
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) status: u16,
+    pub(crate) answer: String,
+    pub(crate) body: Option<Value>,
 }
 
-pub(super) fn get(path: &str, status: u16, answer: &Value) -> Call {
+pub(crate) fn get(path: &str, status: u16, answer: &Value) -> Call {
     Call {
         method: Method::GET,
         path: format!("/{path}"),
@@ -35,25 +35,15 @@ pub(super) fn get(path: &str, status: u16, answer: &Value) -> Call {
     }
 }
 
-/// A `PUT` of the part, with the answer "done".
-pub(super) fn put(part: &Part) -> Call {
-    Call {
-        method: Method::PUT,
-        path: format!("/{}", part.path()),
-        status: 200,
-        answer: json!({"acknowledged": true}).to_string(),
-        body: Some(part.body.clone()),
-    }
-}
-
-pub(super) struct Script {
+pub(crate) struct Script {
     calls: Arc<Mutex<VecDeque<Call>>>,
     surprises: Arc<Mutex<Vec<String>>>,
-    pub(super) client: Client,
+    pub(crate) client: Client,
+    pub(crate) settings: ElasticsearchSettings,
 }
 
 impl Script {
-    pub(super) async fn start(calls: Vec<Call>) -> Self {
+    pub(crate) async fn start(calls: Vec<Call>) -> Self {
         let calls = Arc::new(Mutex::new(VecDeque::from(calls)));
         let surprises = Arc::new(Mutex::new(Vec::new()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -76,11 +66,12 @@ impl Script {
             calls,
             surprises,
             client: client.unwrap(),
+            settings,
         }
     }
 
     /// Every call of the script was made, and no other.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         assert_eq!(*self.surprises.lock().unwrap(), Vec::<String>::new());
         let left: Vec<String> = self
             .calls
@@ -99,12 +90,15 @@ async fn answer(
     (calls, surprises): Shared,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let made = format!("{} {}", request.method(), request.uri().path());
+    let path = request.uri().path_and_query().unwrap().to_string();
+    let made = format!("{} {path}", request.method());
+    let is_for_kibana = path.contains("/api/");
+    let is_allowed = !is_for_kibana || request.headers().contains_key("kbn-xsrf");
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    let body: Option<Value> = serde_json::from_slice(&body).ok();
+    let body: Option<Value> = serde_json::from_slice(&body).ok().or_else(|| file_of_form(&body));
     let next = calls.lock().unwrap().pop_front();
     let (status, answer) = match next {
-        Some(call) if made == format!("{} {}", call.method, call.path) && body == call.body => {
+        Some(call) if is_allowed && made == format!("{} {}", call.method, call.path) && body == call.body => {
             (call.status, call.answer)
         }
         _ => {
@@ -114,4 +108,12 @@ async fn answer(
     };
     let response = Response::builder().status(status).body(answer.into());
     Ok(response.unwrap())
+}
+
+/// The one file of a form, as a text.
+fn file_of_form(body: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(body).unwrap();
+    let boundary = text.lines().next()?;
+    let (_headers, rest) = text.split_once("\r\n\r\n")?;
+    Some(rest.split_once(&format!("\r\n{boundary}--"))?.0.into())
 }
