@@ -102,6 +102,14 @@ pub enum KibanaError {
         /// Kibana's words, cut short.
         reason: String,
     },
+    /// There is no such address.
+    #[error("{what}: not found (404) at {url}: is this Kibana's URL, and is the space there?")]
+    NotFound {
+        /// What was tried.
+        what: String,
+        /// Where.
+        url: String,
+    },
     /// Kibana refuses.
     #[error("{what}: Kibana answers {status}: {reason}")]
     Refused {
@@ -223,7 +231,7 @@ fn unreadable(what: &str, error: &dyn std::error::Error) -> KibanaError {
     }
 }
 
-fn refusal(what: &str, answer: &Answer) -> KibanaError {
+fn refusal(kibana: &Kibana, what: &str, answer: &Answer) -> KibanaError {
     let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let text = match told["message"].as_str() {
         Some(message) => message.to_owned(),
@@ -234,6 +242,10 @@ fn refusal(what: &str, answer: &Answer) -> KibanaError {
     let reason = line.chars().take(MAX_REASON).collect();
     match status {
         401 | 403 => KibanaError::Forbidden { what, status, reason },
+        404 => KibanaError::NotFound {
+            what,
+            url: format!("{}{}", kibana.url(), kibana.prefix),
+        },
         _ => KibanaError::Refused { what, status, reason },
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn read(kibana: &Kibana, pack: &[Value]) -> Result<Found, Kiban
         let before = wanted.len();
         wanted.retain(|object| !missing.contains(&(&object["type"], &object["id"])));
         if answer.status != 400 || wanted.len() == before {
-            return Err(refusal(WHAT, &answer));
+            return Err(refusal(kibana, WHAT, &answer));
         }
     }
     Ok(Found::new())
@@ -198,7 +198,7 @@ pub(super) async fn import(kibana: &Kibana, objects: &str) -> Result<(), KibanaE
     let answer = kibana.client.post_form(&path, &boundary, body).await;
     let answer = kibana.answered(WHAT, answer)?;
     if answer.status != 200 {
-        return Err(refusal(WHAT, &answer));
+        return Err(refusal(kibana, WHAT, &answer));
     }
     let told = parse(WHAT, &answer.body)?;
     if told["success"] != true {

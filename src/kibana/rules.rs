@@ -75,7 +75,7 @@ pub(super) async fn read(kibana: &Kibana, rule: &Rule, force: bool) -> Result<It
     let found = match answer.status {
         200 => Some(parse(&what, &answer.body)?),
         404 => None,
-        _ => return Err(refusal(&what, &answer)),
+        _ => return Err(refusal(kibana, &what, &answer)),
     };
     let (action, call) = match &found {
         None => (Action::Create, Some(rule.body.clone())),
@@ -174,7 +174,7 @@ pub(super) async fn write(kibana: &Kibana, item: &Item) -> Result<(), KibanaErro
     let answer = kibana.answered(&what, answer)?;
     match answer.status {
         200 => Ok(()),
-        _ => Err(refusal(&what, &answer)),
+        _ => Err(refusal(kibana, &what, &answer)),
     }
 }
 

@@ -335,6 +335,11 @@ async fn what_keeps_kibana_from_answering_is_told() {
             answer: forbidden.to_string(),
             ..export(&[])
         },
+        Call {
+            status: 404,
+            answer: json!({"statusCode": 404, "error": "Not Found", "message": "Not Found"}).to_string(),
+            ..export(&[])
+        },
         Call { status: 502, ..page },
         Call {
             answer: "<html>".to_owned(),
@@ -342,10 +347,12 @@ async fn what_keeps_kibana_from_answering_is_told() {
         },
     ] {
         let (_script, kibana) = start(vec![call]).await;
-        told.push(kibana.plan(&names(), false).await.unwrap_err().to_string());
+        let error = kibana.plan(&names(), false).await.unwrap_err().to_string();
+        told.push(error.replace(kibana.url(), "http://kibana:5601/"));
     }
     insta::assert_snapshot!(told.join("\n"), @"
     reading saved objects: not allowed (403): the user or API key needs Kibana's rights to manage saved objects and rules in this space: Unable to bulk_get dashboard
+    reading saved objects: not found (404) at http://kibana:5601/: is this Kibana's URL, and is the space there?
     reading saved objects: Kibana answers 502: <html> no Kibana
     reading saved objects: the answer is not that of Kibana: expected value at line 1 column 1
     ");

@@ -7,7 +7,7 @@ Examples:
   flowctl setup --elasticsearch-url https://es-1:9200 https://es-2:9200
       installs; a second run finds everything unchanged
   flowctl setup --delete-after 90 --store sorted
-      keeps flows for 90 days, and new indices a tenth smaller for a quarter more CPU
+      keeps flows for 90 days, and new indices 8 % smaller for a quarter more CPU
   flowctl setup --kibana-url https://kibana:5601 --kibana-space net-ops
       installs the dashboards, saved searches and alert rules, too
   flowctl setup --print-api-key-call

@@ -117,8 +117,11 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
         return Err(anyhow::Error::new(stopped.error).context(again));
     }
     if let Some(pack) = pack {
-        pack.and_then(PackReport::into_result)
-            .context("Elasticsearch's part is done, Kibana's is not; another run goes on from here")?;
+        let done = match arguments.dry_run {
+            true => "Elasticsearch's part is shown, Kibana's cannot be",
+            false => "Elasticsearch's part is done, Kibana's is not; another run goes on from here",
+        };
+        pack.and_then(PackReport::into_result).context(done)?;
     }
     Ok(ExitCode::from(exit::DONE))
 }

@@ -128,8 +128,10 @@ impl<'a> Report<'a> {
     /// What a person should know beside the lines.
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
-        let template_changed =
-            |row: &Row<'_>| row.result == Outcome::Changed && row.step.part.kind != Kind::IlmPolicy;
+        let template_changed = |row: &Row<'_>| {
+            row.result == Outcome::Changed
+                && matches!(row.step.part.kind, Kind::ComponentTemplate | Kind::IndexTemplate)
+        };
         if self.dry_run {
             remarks.push("dry run: nothing was changed".to_owned());
         } else if self.parts.iter().any(template_changed) {
