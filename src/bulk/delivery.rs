@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::packing::{Body, Position};
+use super::packing::{Body, Position, SegmentId};
 use super::pressure::{OutOfTurns, Pressure, PushBack, Turn};
 use super::response::{self, ItemOutcome, Meaning, Retry};
 use super::{BulkAnswer, BulkSink, Refusal, RefusedItem, Verdicts};
@@ -22,11 +22,11 @@ const MAX_FRUITLESS_ATTEMPTS: u32 = 60;
 /// is not sent for ever.
 const MAX_INVALID_ANSWERS: u32 = 3;
 
-/// What became of a body: verdicts by producer, and what it took.
+/// What became of a body: verdicts by segment, and what it took.
 #[derive(Debug, Default)]
 pub struct BodyReport {
-    /// Verdicts by producer.
-    pub verdicts: BTreeMap<usize, Verdicts>,
+    /// Verdicts by segment.
+    pub verdicts: BTreeMap<SegmentId, Verdicts>,
     /// `_bulk` requests sent.
     pub num_requests: u64,
     /// Bytes of their bodies as sent.
@@ -38,8 +38,8 @@ pub struct BodyReport {
 }
 
 impl BodyReport {
-    fn of(&mut self, producer: usize) -> &mut Verdicts {
-        self.verdicts.entry(producer).or_default()
+    fn of(&mut self, segment: SegmentId) -> &mut Verdicts {
+        self.verdicts.entry(segment).or_default()
     }
 }
 
@@ -75,7 +75,7 @@ impl<S: BulkSink> Courier<S> {
                 Ok(turn) => turn,
                 Err(OutOfTurns { last_failure }) => {
                     let failure = last_failure.unwrap_or_else(|| patience.failure());
-                    give_up(&body, &due, &failure, &mut report);
+                    give_up(&body, &due, &failure, true, &mut report);
                     break;
                 }
             };
@@ -94,7 +94,7 @@ impl<S: BulkSink> Courier<S> {
                 Step::TakesNothing(failure) | Step::Stopped(failure) => Some(failure),
             };
             if let Some(failure) = failure {
-                give_up(&body, &due, &failure, &mut report);
+                give_up(&body, &due, &failure, false, &mut report);
                 break;
             }
         }
@@ -256,7 +256,7 @@ fn settle(
     let mut again = Vec::new();
     let mut why: Option<Retry> = None;
     for (position, outcome) in piece.iter().zip(outcomes) {
-        let verdicts = report.of(body.producer(*position));
+        let verdicts = report.of(body.segment_id(*position));
         match outcome {
             ItemOutcome::Delivered => verdicts.delivered += 1,
             ItemOutcome::Duplicate => verdicts.duplicate += 1,
@@ -278,18 +278,21 @@ fn settle(
 }
 
 fn refuse(body: &Body, position: Position, refusal: Refusal, report: &mut BodyReport) {
-    report.of(body.producer(position)).refused.push(RefusedItem {
+    report.of(body.segment_id(position)).refused.push(RefusedItem {
         token: body.token(position),
         attached: body.attached(position).to_vec(),
         refusal,
     });
 }
 
-fn give_up(body: &Body, due: &[Position], failure: &Failure, report: &mut BodyReport) {
+fn give_up(body: &Body, due: &[Position], failure: &Failure, is_late: bool, report: &mut BodyReport) {
     for position in due {
-        let verdicts = report.of(body.producer(*position));
+        let verdicts = report.of(body.segment_id(*position));
         verdicts.failed += 1;
-        verdicts.failure.get_or_insert_with(|| failure.clone());
+        if verdicts.failure.is_none() {
+            verdicts.failure = Some(failure.clone());
+            verdicts.is_late = is_late;
+        }
     }
 }
 

@@ -20,7 +20,7 @@ mod response;
 #[cfg(test)]
 mod simulation;
 
-pub use packing::{Body, Packer, Position, Segment};
+pub use packing::{Body, Packer, Position, Segment, SegmentId};
 
 /// An answer to `_bulk`, not yet read.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ pub struct RefusedItem {
     pub refusal: Refusal,
 }
 
-/// What became of the documents of one producer in one body: every document is counted exactly once.
+/// What became of the documents of one segment: every document is counted exactly once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdicts {
     /// Created (201).
@@ -100,4 +100,6 @@ pub struct Verdicts {
     pub failed: u64,
     /// Why the first of the failed ones failed.
     pub failure: Option<Failure>,
+    /// Whether it is want of time: with more of it they would have been sent again.
+    pub is_late: bool,
 }

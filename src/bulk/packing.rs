@@ -10,10 +10,19 @@ use flate2::write::GzEncoder;
 /// than everything else together.
 const GZIP_LEVEL: u32 = 1;
 
+/// Which segment it is: its verdicts come back under this name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SegmentId {
+    /// Whose it is.
+    pub producer: usize,
+    /// Which of its producer's, from 0.
+    pub number: u64,
+}
+
 /// A run of bulk items of one producer, in order, as NDJSON.
 #[derive(Debug)]
 pub struct Segment {
-    producer: usize,
+    id: SegmentId,
     bytes: Vec<u8>,
     items: Vec<Item>,
     attached: Vec<u8>,
@@ -29,10 +38,10 @@ struct Item {
 }
 
 impl Segment {
-    /// An empty segment of this producer with room for `capacity` bytes.
-    pub fn new(producer: usize, capacity: usize) -> Self {
+    /// An empty segment with room for `capacity` bytes.
+    pub fn new(id: SegmentId, capacity: usize) -> Self {
         Self {
-            producer,
+            id,
             bytes: Vec::with_capacity(capacity),
             items: Vec::new(),
             attached: Vec::new(),
@@ -40,9 +49,9 @@ impl Segment {
         }
     }
 
-    /// The producer's number.
-    pub fn producer(&self) -> usize {
-        self.producer
+    /// Its name.
+    pub fn id(&self) -> SegmentId {
+        self.id
     }
 
     /// Appends one item. `document` is JSON without a line break; `token` comes back with the verdict. Index and id must
@@ -180,8 +189,8 @@ impl Body {
         self.segments[position.segment].item_bytes(position.item)
     }
 
-    pub(super) fn producer(&self, position: Position) -> usize {
-        self.segments[position.segment].producer
+    pub(super) fn segment_id(&self, position: Position) -> SegmentId {
+        self.segments[position.segment].id
     }
 
     pub(super) fn attached(&self, position: Position) -> &[u8] {
@@ -266,7 +275,7 @@ mod tests {
     use std::io::Read;
 
     fn segment(producer: usize, sizes: &[usize], token: &mut u64) -> Segment {
-        let mut segment = Segment::new(producer, 0);
+        let mut segment = Segment::new(SegmentId { producer, number: 0 }, 0);
         for size in sizes {
             segment.push("i", b"id", *token, &vec![b'x'; *size]);
             *token += 1;
@@ -282,7 +291,7 @@ mod tests {
 
     #[test]
     fn an_item_is_an_action_line_and_its_document() {
-        let mut segment = Segment::new(0, 0);
+        let mut segment = Segment::new(SegmentId::default(), 0);
         segment.push("flowlogs-vpc-2026.11.20", b"aW0", 3, b"{}");
         let mut packer = Packer::new(1000);
         assert!(packer.push(segment).is_none());
@@ -293,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_is_attached_stays_with_its_item_and_is_not_sent() {
-        let mut segment = Segment::new(0, 0);
+        let mut segment = Segment::new(SegmentId::default(), 0);
         for number in 0..5_u64 {
             segment.push("i", b"id", number, b"{}");
             if matches!(number, 1 | 3) {
@@ -319,7 +328,10 @@ mod tests {
         let text = inflate(&body.compress(&[positions[0], positions[2], positions[3]]));
         let documents: Vec<usize> = text.lines().skip(1).step_by(2).map(str::len).collect();
         assert_eq!(documents, [1, 3, 4]);
-        assert_eq!((body.producer(positions[3]), body.token(positions[3])), (1, 3));
+        assert_eq!(
+            (body.segment_id(positions[3]).producer, body.token(positions[3])),
+            (1, 3)
+        );
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::delivery::Courier;
-use super::{Body, BulkAnswer, BulkSink, Packer, Segment, SendError};
+use super::{Body, BulkAnswer, BulkSink, Packer, Segment, SegmentId, SendError};
 use crate::deadline::Deadline;
 
 /// A server as Elasticsearch behaves under `indexing_pressure.memory.limit`.
@@ -144,7 +144,7 @@ const REJECTION_COST: u32 = 10;
 /// That many documents, each of [`ITEM_BYTES`] with its action line.
 fn body(num_items: usize) -> Body {
     const FRAME: usize = r#"{"create":{"_index":"i","_id":"00000000"}}"#.len() + r#"{"text":""}"#.len() + 2;
-    let mut segment = Segment::new(0, num_items * ITEM_BYTES);
+    let mut segment = Segment::new(SegmentId::default(), num_items * ITEM_BYTES);
     let document = format!(r#"{{"text":"{}"}}"#, "x".repeat(ITEM_BYTES - FRAME));
     for token in 0..num_items as u64 {
         segment.push("i", format!("{token:08}").as_bytes(), token, document.as_bytes());

@@ -19,7 +19,7 @@ use crate::enrich::Enrichment;
 use crate::flow::{Format, LineError};
 use crate::object::ObjectRef;
 use crate::quarantine::Origin;
-use crate::ship::convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Taker};
+use crate::ship::convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Stretch, Taker};
 
 /// How much of a file is read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -110,7 +110,7 @@ pub async fn run(arguments: &Arguments, environment: &Environment) -> anyhow::Re
         if let Some(failure) = summary.failure {
             tell(format_args!("flowctl: {}: {failure}", printer.name));
             code = exit::ERROR;
-        } else if summary.malformed > 0 && code == exit::DONE {
+        } else if summary.counts.malformed > 0 && code == exit::DONE {
             code = exit::STOPPED;
         }
     }
@@ -168,8 +168,8 @@ impl Printer {
 }
 
 impl Taker for Printer {
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
-        self.print(&segment).map_err(|error| {
+    fn stretch(&mut self, stretch: Stretch) -> Result<(), Closed> {
+        self.print(&stretch.segment).map_err(|error| {
             self.end = Some(error);
             Closed
         })

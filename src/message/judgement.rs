@@ -123,17 +123,16 @@ fn go_on(rest: ObjectPass, earlier: Earlier) -> Continuation {
 }
 
 /// What another invocation goes on with. Of a message with several objects that includes those for which there was no
-/// time, as long as any other was taken further: alone they get their time.
+/// time, as long as any other was taken further: alone they get their time. What a server in trouble did not take goes on
+/// only beside what it did take, or the message would leave the queue during an outage.
 fn rest_of(report: &ObjectReport, of_message: &[&ObjectReport]) -> Option<ObjectPass> {
     if report.rest.is_some() {
         return report.rest.clone();
     }
-    let is_late = |report: &ObjectReport| {
-        let reason = report.failure.as_ref().map(|failure| failure.reason);
-        reason == Some(Reason::DeadlineExceeded)
-    };
-    let is_taken_further = |report: &&&ObjectReport| report.rest.is_some() || !is_late(report);
-    let is_left = is_late(report) && of_message.iter().any(|report| is_taken_further(&report));
+    let failure = report.failure.as_ref();
+    let got_no_time = failure.is_some_and(|failure| failure.reason == Reason::DeadlineExceeded);
+    let is_taken_further = |other: &&ObjectReport| other.rest.is_some() || (got_no_time && !other.is_late);
+    let is_left = report.is_late && of_message.iter().any(is_taken_further);
     is_left.then(|| report.object.clone().into())
 }
 
@@ -152,5 +151,68 @@ fn circumstances(message: &Message, request_id: &str) -> Circumstances {
         hops: message.hops,
         request_id: request_id.to_owned(),
         failed_at: Timestamp::now(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::object::ObjectRef;
+
+    fn report(key: &str, reason: Option<Reason>) -> ObjectReport {
+        let object = ObjectRef {
+            bucket: "b".into(),
+            key: key.into(),
+            version_id: None,
+        };
+        ObjectReport {
+            object,
+            counts: Counts::default(),
+            first_line: 1,
+            failure: reason.map(|reason| Failure::new(reason, "")),
+            is_late: false,
+            rest: None,
+            quarantine: None,
+            elapsed: Duration::ZERO,
+            num_bytes_read: 0,
+            size: None,
+            times: None,
+        }
+    }
+
+    #[test]
+    fn what_got_no_time_goes_on_where_another_object_of_its_message_did() {
+        let late = |reason| ObjectReport {
+            is_late: true,
+            ..report("late", Some(reason))
+        };
+        let (no_time, throttled) = (late(Reason::DeadlineExceeded), late(Reason::BulkThrottled));
+        let whole = report("whole", None);
+        let begun = ObjectReport {
+            is_late: true,
+            rest: Some(ObjectPass {
+                first_line: 7,
+                ..ObjectPass::from(report("begun", None).object)
+            }),
+            ..report("begun", Some(Reason::DeadlineExceeded))
+        };
+        let rest = |report: &ObjectReport, of_message: &[&ObjectReport]| {
+            rest_of(report, of_message).map(|rest| (rest.object.key, rest.first_line))
+        };
+        let first_line = Some(("late".to_owned(), 1));
+        assert_eq!(rest(&begun, &[&begun]), Some(("begun".to_owned(), 7)));
+        assert_eq!(rest(&no_time, &[&no_time, &whole]), first_line);
+        assert_eq!(rest(&no_time, &[&begun, &no_time]), first_line);
+        assert_eq!(rest(&throttled, &[&begun, &throttled]), first_line);
+        assert_eq!(rest(&no_time, &[&no_time, &throttled]), None, "none got further");
+        assert_eq!(
+            rest(&throttled, &[&throttled, &whole]),
+            None,
+            "it may be an outage"
+        );
+        let refused = report("refused", Some(Reason::BulkUnauthorized));
+        assert_eq!(rest(&refused, &[&refused, &whole]), None);
     }
 }

@@ -1,15 +1,15 @@
-//! What becomes of the refused lines of one object: gathered while it is read and delivered, judged when all of it has
-//! an outcome, written then, and only then.
+//! What becomes of the refused lines of one object: gathered as they are settled, judged when the pass over the object
+//! has come to its end, written then, and only then.
 
 use bytes::Bytes;
 
-use crate::bulk::RefusedItem;
 use crate::config::QuarantineSettings;
 use crate::flow::Dataset;
 use crate::object::{ObjectInfo, ObjectRef};
 use crate::outcome::{Counts, Failure, Reason};
 use crate::quarantine::{Gathered, Head, Place, QuarantinedLine, SourceObject};
 
+use super::account::BadLines;
 use super::convert::Formats;
 
 /// Where the refused lines of one object are.
@@ -45,22 +45,26 @@ impl Aside {
         }
     }
 
-    /// What reading the object came to.
-    pub(super) fn note_read(&mut self, info: ObjectInfo, first_line: u64, malformed: Gathered) {
+    /// What was read.
+    pub(super) fn note_read(&mut self, info: ObjectInfo, first_line: u64) {
         if let Self::Gathering(gathering) = self {
             gathering.info = info;
             gathering.first_line = first_line;
-            gathering.malformed = malformed;
         }
     }
 
-    pub(super) fn note_refused(&mut self, item: &RefusedItem) {
+    pub(super) fn gather(&mut self, lines: &BadLines) {
         if let Self::Gathering(gathering) = self {
-            gathering.refused.add(&QuarantinedLine::refused(item));
+            for line in &lines.malformed {
+                gathering.malformed.add(line);
+            }
+            for item in &lines.refused {
+                gathering.refused.add(&QuarantinedLine::refused(item));
+            }
         }
     }
 
-    /// Of an object all of whose lines have an outcome: the file to be written now, if any.
+    /// When no more lines are gathered: the file to be written now, if any.
     pub(super) fn close(
         &mut self,
         object: &ObjectRef,

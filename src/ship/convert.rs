@@ -3,7 +3,7 @@
 use std::io::BufRead;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::bulk::Segment;
+use crate::bulk::{Segment, SegmentId};
 use crate::config::ShipSettings;
 use crate::decode::{Content, Line, MAX_LINE_BYTES, Placed};
 use crate::document::{DocumentId, DocumentWriter, IndexNames, ObjectHash};
@@ -16,10 +16,12 @@ use crate::quarantine::Origin;
 mod formats;
 mod kept;
 mod stop;
+mod stretch;
 
 pub use formats::Formats;
 pub use kept::{KeptFormats, KeptLine, NotKept};
 use stop::Stop;
+pub use stretch::{LineCounts, Stretch};
 
 /// A segment is handed on at this size: small enough that little waits in it, large enough that handing on costs
 /// nothing.
@@ -87,38 +89,29 @@ impl ConvertSettings {
 /// What reading one object came to, from the first line of the pass on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadSummary {
-    /// Data lines.
-    pub lines: u64,
-    /// NODATA records that were not turned into documents.
-    pub no_data: u64,
-    /// Lines that cannot be read.
-    pub malformed: u64,
-    /// The first of them: line number from 1, and why.
-    pub first_malformed: Option<(u64, LineError)>,
+    /// Of the lines that were taken.
+    pub counts: LineCounts,
     /// What the lines that are kept aside refer to; nothing where none are.
     pub formats: Formats,
-    /// Where reading was stopped from outside: the first line that is not in these numbers, because it was not taken.
-    pub stopped_at: Option<u64>,
+    /// Whether reading was stopped from outside.
+    pub is_stopped: bool,
     /// Why else the object was not read to its end.
     pub failure: Option<Failure>,
-    /// What `@timestamp` says in the first and in the last document by time, Unix seconds.
-    pub times: Option<(u32, u32)>,
     /// Bytes of the object, as stored; set by who reads it.
     pub num_bytes_read: u64,
 }
 
-/// Whoever takes the segments takes no more.
+/// Whoever takes the lines takes no more.
 #[derive(Debug)]
 pub struct Closed;
 
 /// Who takes what is made of an object.
 pub trait Taker {
-    /// The next documents, in order. Their items carry the line number as their token, and their line's [`Origin`]
-    /// where lines are kept aside. With them it takes the lines that cannot be read since the last ones; there may be no
-    /// documents between them.
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed>;
+    /// The next lines, in order, and their documents. With them it takes those that cannot be read since the last ones;
+    /// there may be no documents between them, and none at all.
+    fn stretch(&mut self, stretch: Stretch) -> Result<(), Closed>;
 
-    /// A line that cannot be read, void unless the next segment is taken.
+    /// A line that cannot be read, void unless the next stretch is taken.
     fn malformed(&mut self, origin: &Origin<'_>, error: &LineError);
 }
 
@@ -173,14 +166,12 @@ impl Converter {
             line_number: 0,
             offset: None,
             format_number: None,
-            segment: Segment::new(producer, 0),
+            segment: Segment::new(SegmentId { producer, number: 0 }, 0),
+            counts: LineCounts::default(),
+            malformed_bytes: 0,
+            last_taken: source.first_line - 1,
             taker,
             summary: ReadSummary::default(),
-            taken: Taken {
-                line_number: source.first_line - 1,
-                ..Taken::default()
-            },
-            malformed_bytes: 0,
         };
         if let Err(stop) = read(&mut reading) {
             reading.end(&stop);
@@ -238,21 +229,14 @@ struct Reading<'a, T> {
     /// Of `format`, where lines are kept aside.
     format_number: Option<u32>,
     segment: Segment,
+    /// Of the lines that are not handed on yet.
+    counts: LineCounts,
+    /// Bytes of those of them that cannot be read.
+    malformed_bytes: usize,
+    /// The last line that was handed on, or that the pass has nothing to do with.
+    last_taken: u64,
     taker: &'a mut T,
     summary: ReadSummary,
-    taken: Taken,
-    /// Bytes of the lines that cannot be read, since then.
-    malformed_bytes: usize,
-}
-
-/// How far the lines were taken.
-#[derive(Clone, Copy, Debug, Default)]
-struct Taken {
-    line_number: u64,
-    lines: u64,
-    no_data: u64,
-    malformed: u64,
-    times: Option<(u32, u32)>,
 }
 
 impl<T: Taker> Reading<'_, T> {
@@ -272,7 +256,7 @@ impl<T: Taker> Reading<'_, T> {
                     }
                     self.hand_on_if_full()?;
                 }
-                Ok(None) if self.line_number < self.taken.line_number => return Err(Stop::Shorter),
+                Ok(None) if self.line_number < self.source.first_line - 1 => return Err(Stop::Shorter),
                 Ok(None) => return self.hand_on(0),
                 Err(error) => {
                     // What was read before the damage is good: after a repair it is found again by its ids.
@@ -284,17 +268,8 @@ impl<T: Taker> Reading<'_, T> {
     }
 
     fn end(&mut self, stop: &Stop) {
-        let summary = &mut self.summary;
-        summary.failure = stop.failure(self.source.first_line);
-        if summary.failure.is_none() {
-            let taken = self.taken;
-            summary.stopped_at = Some(taken.line_number + 1);
-            summary.lines = taken.lines;
-            summary.no_data = taken.no_data;
-            summary.malformed = taken.malformed;
-            summary.times = taken.times;
-            summary.first_malformed = summary.first_malformed.take().filter(|_| taken.malformed > 0);
-        }
+        self.summary.failure = stop.failure(self.source.first_line);
+        self.summary.is_stopped = self.summary.failure.is_none();
     }
 
     fn line(&mut self, line: Line<'_>) -> Result<(), Stop> {
@@ -366,7 +341,7 @@ impl<T: Taker> Reading<'_, T> {
         if self.is_passed_over() {
             return self.pass_over(format, line, spans);
         }
-        self.summary.lines += 1;
+        self.counts.lines += 1;
         let tools = &mut *self.tools;
         let parsed = match spans {
             None => tools.columns.parse(format, line),
@@ -377,14 +352,13 @@ impl<T: Taker> Reading<'_, T> {
             Err(error) => return self.malformed(as_read(line, spans), error),
         };
         if row.status() == LogStatus::NoData && !self.settings.keep_no_data {
-            self.summary.no_data += 1;
+            self.counts.no_data += 1;
             return;
         }
         let Some(timestamp) = timestamp(&row, self.source) else {
             return self.malformed(as_read(line, spans), LineError::NoTime);
         };
-        let (first, last) = self.summary.times.unwrap_or((timestamp, timestamp));
-        self.summary.times = Some((first.min(timestamp), last.max(timestamp)));
+        self.counts.note_time(timestamp);
         let id = DocumentId::new(self.source.hash, timestamp, ordinal, line, &mut tools.scratch);
         let index = tools.names[format.dataset() as usize].at(timestamp);
         let document = tools.writer.write(&row, timestamp);
@@ -431,45 +405,38 @@ impl<T: Taker> Reading<'_, T> {
         if self.is_passed_over() {
             return;
         }
-        self.summary.lines += 1;
+        self.counts.lines += 1;
         self.malformed(line, error);
     }
 
     fn malformed(&mut self, line: Line<'_>, error: LineError) {
-        self.summary.malformed += 1;
+        self.counts.malformed += 1;
         self.malformed_bytes += line.num_bytes_held();
         let origin = self.origin(line);
         self.taker.malformed(&origin, &error);
-        if self.summary.first_malformed.is_none() {
-            self.summary.first_malformed = Some((self.line_number, error));
+        if self.counts.first_malformed.is_none() {
+            self.counts.first_malformed = Some((self.line_number, error));
         }
     }
 
-    /// Hands the segment on and starts one with room for `capacity` bytes.
+    /// Hands the lines on and starts a segment with room for `capacity` bytes.
     fn hand_on(&mut self, capacity: usize) -> Result<(), Stop> {
-        if self.segment.is_empty() && self.line_number == self.taken.line_number {
+        if self.line_number == self.last_taken && self.counts.lines == 0 {
             return Ok(());
         }
-        let next = Segment::new(self.segment.producer(), capacity);
-        let segment = std::mem::replace(&mut self.segment, next);
-        self.taker.segment(segment).map_err(|Closed| Stop::Closed)?;
+        let SegmentId { producer, number } = self.segment.id();
+        let number = number + 1;
+        let next = Segment::new(SegmentId { producer, number }, capacity);
+        let counts = std::mem::take(&mut self.counts);
         self.malformed_bytes = 0;
-        if !self.is_passed_over() {
-            let ReadSummary {
-                lines,
-                no_data,
-                malformed,
-                times,
-                ..
-            } = self.summary;
-            self.taken = Taken {
-                line_number: self.line_number,
-                lines,
-                no_data,
-                malformed,
-                times,
-            };
-        }
+        self.last_taken = self.line_number;
+        let stretch = Stretch {
+            segment: std::mem::replace(&mut self.segment, next),
+            counts: counts.clone(),
+            next_line: self.line_number + 1,
+        };
+        self.taker.stretch(stretch).map_err(|Closed| Stop::Closed)?;
+        self.summary.counts.add(&counts);
         Ok(())
     }
 }

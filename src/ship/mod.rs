@@ -1,14 +1,16 @@
 //! Objects in, reports out: the only module that sees all stages.
 //!
 //! ```text
-//!  store ──chunks──► blocking thread: inflate, split, parse, write ──segments──► packer ──bodies──► courier
-//!  (one task an object, at most `objects_in_flight`)                            (at most `bulk_in_flight`)
-//!                                   └──────────refused lines──────────► quarantine ◄──refused documents──┘
+//!  store ──chunks──► blocking thread: inflate, split, parse, write ──stretches──┬──► packer ──bodies──► courier
+//!  (one task an object, at most `objects_in_flight`)                            │    (at most `bulk_in_flight`)
+//!                                                                               └──► account ◄──verdicts──┘
+//!                                     quarantine ◄──refused lines of what is settled────┘
 //! ```
 //!
 //! Every arrow is bounded, so memory does not depend on the size or the number of objects: what is held is a few
-//! chunks and one segment an object in flight, the bodies in flight, and of each object its refused lines, compressed.
+//! chunks and one stretch an object in flight, the bodies in flight, and of each object its refused lines, compressed.
 
+mod account;
 mod aside;
 pub mod convert;
 mod progress;
@@ -24,7 +26,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::bulk::delivery::{BodyReport, Courier};
-use crate::bulk::{Body, BulkSink, Packer, Segment};
+use crate::bulk::{Body, BulkSink, Packer};
 use crate::config::ShipSettings;
 use crate::deadline::Deadline;
 use crate::enrich::Enrichment;
@@ -33,12 +35,12 @@ use crate::outcome::{Failure, Reason};
 use crate::quarantine::{Quarantine, QuarantineError};
 use convert::{ConvertSettings, Converter};
 use progress::Progress;
-use reader::{ObjectRead, ObjectReader};
+use reader::{ObjectRead, ObjectReader, ReadStretch};
 
 pub use progress::{ObjectReport, ShipReport, Work};
 
-/// Segments waiting for the packer.
-const SEGMENTS_AHEAD: usize = 2;
+/// Stretches waiting for the packer.
+const STRETCHES_AHEAD: usize = 2;
 
 /// How long documents wait for company in a body that is not full.
 const LINGER: Duration = Duration::from_millis(500);
@@ -144,7 +146,7 @@ struct Pass<'a, S, B, K> {
     readers: JoinSet<(usize, ObjectRead)>,
     /// Which object a reader task is for: a task that panics cannot tell.
     reader_ids: Vec<Id>,
-    segments: mpsc::Receiver<Segment>,
+    stretches: mpsc::Receiver<ReadStretch>,
     deliveries: JoinSet<BodyReport>,
     /// Quarantine files on their way.
     writes: JoinSet<(usize, Result<(), Failure>)>,
@@ -159,7 +161,7 @@ struct Pass<'a, S, B, K> {
 
 impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
     fn start(shipper: &'a Shipper<S, B, K>, objects: Vec<ObjectPass>, deadline: Deadline) -> Self {
-        let (sender, segments) = mpsc::channel(SEGMENTS_AHEAD);
+        let (sender, stretches) = mpsc::channel(STRETCHES_AHEAD);
         let permits = Arc::new(Semaphore::new(shipper.settings.objects_in_flight));
         let stop: Arc<Vec<AtomicBool>> = Arc::new(objects.iter().map(|_| AtomicBool::new(false)).collect());
         let mut readers = JoinSet::new();
@@ -170,7 +172,7 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
                 pass: pass.clone(),
                 store: Arc::clone(&shipper.store),
                 converter: Arc::clone(&shipper.converter),
-                segments: sender.clone(),
+                stretches: sender.clone(),
                 stop: Arc::clone(&stop),
             };
             let permits = Arc::clone(&permits);
@@ -188,7 +190,7 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
             deadline,
             readers,
             reader_ids,
-            segments,
+            stretches,
             deliveries: JoinSet::new(),
             writes: JoinSet::new(),
             packer: Packer::new(shipper.settings.bulk_max_bytes),
@@ -210,8 +212,8 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
                 .packed_since
                 .map_or_else(Instant::now, |since| since + LINGER);
             tokio::select! {
-                segment = self.segments.recv(), if open && may_deliver => match segment {
-                    Some(segment) => self.pack(segment),
+                stretch = self.stretches.recv(), if open && may_deliver => match stretch {
+                    Some(stretch) => self.pack(stretch),
                     None => {
                         open = false;
                         self.flush();
@@ -233,7 +235,13 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
         self.report
     }
 
-    fn pack(&mut self, segment: Segment) {
+    fn pack(&mut self, stretch: ReadStretch) {
+        let number = stretch.stretch.segment.id().producer;
+        let segment = self.progress[number].note_stretch(stretch);
+        if segment.is_empty() {
+            self.set_aside(number);
+            return;
+        }
         self.packed_since.get_or_insert_with(Instant::now);
         if let Some(body) = self.packer.push(segment) {
             self.packed_since = Some(Instant::now());
@@ -281,22 +289,23 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
         match delivered {
             Ok(report) => {
                 self.report.note_body(&report);
-                for (number, verdicts) in report.verdicts {
-                    if verdicts.failure.is_some() {
+                for (segment, verdicts) in report.verdicts {
+                    let number = segment.producer;
+                    if verdicts.failed > 0 {
                         self.stop[number].store(true, Ordering::Relaxed);
                     }
-                    self.progress[number].note_verdicts(verdicts);
+                    self.progress[number].note_verdicts(segment.number, verdicts);
                     self.set_aside(number);
                 }
             }
-            // Whose documents they were is lost with the body; the objects' sums no longer add up, which fails them.
+            // Whose documents they were is lost with the body; those objects never get all their verdicts, which fails them.
             Err(error) => {
                 tracing::error!(error = %panicked("delivering documents", error), "a bulk body was lost");
             }
         }
     }
 
-    /// Writes the refused lines of an object that has all its outcomes.
+    /// Writes the refused lines of an object of which nothing more can be settled.
     fn set_aside(&mut self, number: usize) {
         let settings = &self.shipper.settings.quarantine;
         let Some((file, bytes)) = self.progress[number].quarantine_file(settings) else {
@@ -326,14 +335,15 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
         }
     }
 
-    /// The time for reading is up: what was read until now is sent, and answered for, in the time that is kept for it.
+    /// The time for reading is up: what was read until now is sent, as far as the time that is kept for it goes. What is
+    /// not settled then is the next pass's.
     async fn wind_up(&mut self) {
         for stop in self.stop.iter() {
             stop.store(true, Ordering::Relaxed);
         }
-        self.segments.close();
-        while let Some(segment) = self.segments.recv().await {
-            self.pack(segment);
+        self.stretches.close();
+        while let Some(stretch) = self.stretches.recv().await {
+            self.pack(stretch);
         }
         self.flush();
         while !(self.readers.is_empty() && self.deliveries.is_empty() && self.writes.is_empty()) {
@@ -344,10 +354,6 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
                 Some(written) = self.writes.join_next() => self.note_written(written),
                 () = sleep(patience.max(LEAST_PATIENCE)), if !self.readers.is_empty() => self.readers.abort_all(),
             }
-        }
-        let failure = out_of_time();
-        for progress in &mut self.progress {
-            progress.note_out_of_time(&failure);
         }
     }
 }

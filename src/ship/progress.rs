@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::account::{Account, Sum};
 use super::aside::Aside;
-use super::convert::ReadSummary;
-use super::reader::ObjectRead;
+use super::reader::{ObjectRead, ReadStretch};
 use super::{ObjectPass, out_of_time};
 use crate::bulk::delivery::BodyReport;
-use crate::bulk::{Refusal, Verdicts};
+use crate::bulk::{Refusal, Segment, Verdicts};
 use crate::config::QuarantineSettings;
-use crate::object::{ObjectInfo, ObjectRef};
+use crate::object::ObjectRef;
 use crate::outcome::{Counts, Disposition, Failure, Reason};
 
 /// What one pass over one object came to.
@@ -25,8 +25,10 @@ pub struct ObjectReport {
     pub first_line: u64,
     /// Why it is not complete; `None`: every line is accounted for, and those that were refused are in quarantine.
     pub failure: Option<Failure>,
-    /// Where the time was up in the middle and all lines of the pass before are accounted for: what another pass may go
-    /// on with. Without a quarantine, lines may have been refused before.
+    /// Whether that is no more than want of time.
+    pub is_late: bool,
+    /// Where the time was up in the middle: what another pass may go on with. The counters then are those of the lines
+    /// before it. Without a quarantine, some of them may have been refused.
     pub rest: Option<ObjectPass>,
     /// The file in which those are.
     pub quarantine: Option<ObjectRef>,
@@ -103,25 +105,13 @@ impl ShipReport {
 #[derive(Debug)]
 pub(super) struct Progress {
     pass: ObjectPass,
-    info: ObjectInfo,
     started: Instant,
     last_news: Instant,
-    read: Option<ReadSummary>,
-    verdicts: Sum,
+    account: Account,
+    /// How reading it ended, if it has.
+    read: Option<ObjectRead>,
     failure: Option<Failure>,
     aside: Aside,
-}
-
-/// The verdicts of all documents of an object.
-#[derive(Debug, Default)]
-struct Sum {
-    delivered: u64,
-    duplicate: u64,
-    refused: u64,
-    /// The first refused one by line, whatever the order of the bodies.
-    first_refused: Option<(u64, Refusal)>,
-    failed: u64,
-    failure: Option<Failure>,
 }
 
 impl Progress {
@@ -129,75 +119,56 @@ impl Progress {
         let now = Instant::now();
         Self {
             pass,
-            info: ObjectInfo::default(),
             started: now,
             last_news: now,
+            account: Account::default(),
             read: None,
-            verdicts: Sum::default(),
             failure: None,
             aside: Aside::new(quarantine),
         }
     }
 
+    pub(super) fn note_stretch(&mut self, read: ReadStretch) -> Segment {
+        self.account.note_read(&read.stretch, read.malformed);
+        self.settle();
+        read.stretch.segment
+    }
+
+    pub(super) fn note_verdicts(&mut self, number: u64, verdicts: Verdicts) {
+        self.last_news = Instant::now();
+        self.account.note_verdicts(number, verdicts);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while let Some(lines) = self.account.settle() {
+            self.aside.gather(&lines);
+        }
+    }
+
     pub(super) fn note_read(&mut self, read: ObjectRead) {
         self.last_news = Instant::now();
-        self.read = Some(read.summary);
         if let Some(first_line) = read.first_line {
             self.pass.first_line = first_line;
         }
-        self.info = read.info.clone();
-        self.aside
-            .note_read(read.info, self.pass.first_line, read.malformed);
-    }
-
-    pub(super) fn note_verdicts(&mut self, verdicts: Verdicts) {
-        self.last_news = Instant::now();
-        let sum = &mut self.verdicts;
-        sum.delivered += verdicts.delivered;
-        sum.duplicate += verdicts.duplicate;
-        for item in verdicts.refused {
-            self.aside.note_refused(&item);
-            sum.refused += 1;
-            if sum
-                .first_refused
-                .as_ref()
-                .is_none_or(|(first, _)| item.token < *first)
-            {
-                sum.first_refused = Some((item.token, item.refusal));
-            }
-        }
-        sum.failed += verdicts.failed;
-        if sum.failure.is_none() {
-            sum.failure = verdicts.failure;
-        }
+        self.aside.note_read(read.info.clone(), self.pass.first_line);
+        self.read = Some(read);
     }
 
     pub(super) fn note_failure(&mut self, failure: Failure) {
         self.failure.get_or_insert(failure);
     }
 
-    /// Only objects that are not finished are out of time.
-    pub(super) fn note_out_of_time(&mut self, failure: &Failure) {
-        let finished = self
-            .read
-            .as_ref()
-            .is_some_and(|read| self.counts(read).accounted() == read.lines);
-        if !finished {
-            self.note_failure(failure.clone());
-        }
-    }
-
-    /// The file of the object's refused lines, once: as soon as all of its lines have an outcome and nothing else is
-    /// wrong with it.
+    /// The file of the object's refused lines, once: as soon as nothing more can be settled in this pass, and nothing
+    /// but the time is in the way of the rest.
     pub(super) fn quarantine_file(&mut self, settings: &QuarantineSettings) -> Option<(ObjectRef, Bytes)> {
         let read = self.read.as_ref()?;
-        let failures = [&read.failure, &self.verdicts.failure, &self.failure];
-        let counts = self.counts(read);
-        if failures.into_iter().any(Option::is_some) || counts.accounted() != counts.lines {
+        if self.has_failed(read) || !self.is_answered(read) {
             return None;
         }
+        let counts = self.counts(self.account.settled());
         self.aside
-            .close(&self.pass.object, &counts, &read.formats, settings)
+            .close(&self.pass.object, &counts, &read.summary.formats, settings)
     }
 
     /// What became of that file.
@@ -206,93 +177,105 @@ impl Progress {
         self.aside.note_written(written);
     }
 
-    fn counts(&self, read: &ReadSummary) -> Counts {
-        let Sum {
-            delivered,
-            duplicate,
-            refused,
-            failed,
-            ..
-        } = self.verdicts;
-        let bad = read.malformed + refused;
-        let is_kept = matches!(self.aside, Aside::Kept(_));
-        Counts {
-            // A reader that was cut off cannot tell; what was sent was read.
-            lines: read.lines.max(delivered + duplicate + refused + failed),
-            indexed: delivered,
-            duplicate,
-            no_data: read.no_data,
-            quarantined: if is_kept { bad } else { 0 },
-            refused: if is_kept { 0 } else { bad },
-        }
+    fn counts(&self, sum: &Sum) -> Counts {
+        sum.counts(matches!(self.aside, Aside::Kept(_)))
+    }
+
+    /// Other than for want of time.
+    fn has_failed(&self, read: &ObjectRead) -> bool {
+        read.summary.failure.is_some() || self.account.failure().is_some() || self.failure.is_some()
+    }
+
+    /// Whether every document that was read has a verdict.
+    fn is_answered(&self, read: &ObjectRead) -> bool {
+        self.account.num_read() == read.num_stretches && self.account.is_answered()
     }
 
     pub(super) fn into_report(mut self) -> ObjectReport {
-        let read = self.read.take().unwrap_or_default();
-        let counts = self.counts(&read);
-        let (failure, rest) = match self.rest(&read, &counts) {
-            Some(rest) => (Some(out_of_time()), Some(rest)),
-            None => {
-                let stopped = || read.stopped_at.map(|_| out_of_time());
-                (self.judge(&read, &counts).or_else(stopped), None)
-            }
+        let read = self.read.take();
+        let rest = read.as_ref().and_then(|read| self.rest(read));
+        let (failure, sum) = match &rest {
+            Some(_) => (Some(out_of_time()), self.account.settled().clone()),
+            None => (self.judge(read.as_ref()), self.account.total()),
         };
+        let is_late = failure.as_ref().is_some_and(|failure| {
+            failure.reason == Reason::DeadlineExceeded || self.account.late() == Some(failure)
+        });
+        let counts = self.counts(&sum);
+        let read = read.unwrap_or_default();
         ObjectReport {
             object: self.pass.object,
             counts,
             first_line: self.pass.first_line,
             failure,
+            is_late,
             rest,
             quarantine: match self.aside {
                 Aside::Kept(file) => Some(file),
                 _ => None,
             },
             elapsed: self.last_news - self.started,
-            num_bytes_read: read.num_bytes_read,
-            size: self.info.size,
-            times: read.times,
+            num_bytes_read: read.summary.num_bytes_read,
+            size: read.info.size,
+            times: sum.read.times,
         }
     }
 
-    /// What is left of an object that was stopped in the middle and has nothing else wrong with it.
-    fn rest(&self, read: &ReadSummary, counts: &Counts) -> Option<ObjectPass> {
-        let first_line = read.stopped_at.filter(|line| *line > self.pass.first_line)?;
-        let failures = [&read.failure, &self.verdicts.failure, &self.failure];
+    /// What is left of an object of which some lines are settled, when nothing but the time was in the way of the others.
+    fn rest(&self, read: &ObjectRead) -> Option<ObjectPass> {
+        let is_whole = !read.summary.is_stopped && self.account.is_settled();
+        let first_line = self.account.next_line();
+        let has_moved = first_line > self.pass.first_line;
         let is_set_aside = match &self.aside {
             Aside::Nowhere | Aside::Kept(_) => true,
-            Aside::Gathering(_) | Aside::Writing(_) | Aside::Failed(_) => counts.refused == 0,
+            Aside::Gathering(_) | Aside::Writing(_) | Aside::Failed(_) => {
+                self.counts(self.account.settled()).refused == 0
+            }
         };
-        let is_good = failures.into_iter().all(Option::is_none) && counts.accounted() == counts.lines;
-        (is_good && is_set_aside).then(|| ObjectPass {
+        let goes_on =
+            !is_whole && has_moved && is_set_aside && !self.has_failed(read) && self.is_answered(read);
+        goes_on.then(|| ObjectPass {
             object: self.pass.object.clone(),
             first_line,
-            etag: self.info.etag.clone(),
+            etag: read.info.etag.clone(),
         })
     }
 
     /// What to report when several things went wrong: first what another attempt may mend, because only then are all
     /// good lines indexed; then what is wrong with the object; then what is wrong with single lines.
-    fn judge(&mut self, read: &ReadSummary, counts: &Counts) -> Option<Failure> {
-        let verdict = self.verdicts.failure.take();
-        let causes = [verdict, read.failure.clone(), self.failure.take()];
-        let transient = |failure: &Failure| failure.reason.disposition() == Disposition::Transient;
-        let mut causes: Vec<Failure> = causes.into_iter().flatten().collect();
-        if let Some(position) = causes.iter().position(transient) {
-            return Some(causes.swap_remove(position));
+    fn judge(&self, read: Option<&ObjectRead>) -> Option<Failure> {
+        let causes = [
+            self.account.failure(),
+            read.and_then(|read| read.summary.failure.as_ref()),
+            self.failure.as_ref(),
+        ];
+        let causes: Vec<&Failure> = causes.into_iter().flatten().collect();
+        let transient = |failure: &&&Failure| failure.reason.disposition() == Disposition::Transient;
+        if let Some(cause) = causes.iter().find(transient).or(causes.last()) {
+            return Some((*cause).clone());
         }
-        if let Some(failure) = causes.pop() {
-            return Some(failure);
-        }
-        if counts.accounted() != counts.lines {
+        // It was cut off.
+        let Some(read) = read else {
+            return Some(out_of_time());
+        };
+        if !self.is_answered(read) {
+            let counts = self.counts(&self.account.total());
             let detail = format!("{} of {} lines have an outcome", counts.accounted(), counts.lines);
             return Some(Failure::new(Reason::InternalError, detail));
         }
-        if counts.refused == 0 {
+        let bad_lines = self.judge_bad_lines();
+        let is_late = || read.summary.is_stopped.then(out_of_time);
+        bad_lines
+            .or_else(|| self.account.late().cloned())
+            .or_else(is_late)
+    }
+
+    fn judge_bad_lines(&self) -> Option<Failure> {
+        let settled = self.account.settled();
+        if self.counts(settled).refused == 0 {
             return None;
         }
-        let bad = self
-            .malformed_lines(read)
-            .or_else(|| self.refused_documents(read))?;
+        let bad = malformed_lines(settled).or_else(|| refused_documents(settled))?;
         Some(match &self.aside {
             Aside::Failed(failure) if failure.reason == Reason::ObjectMostlyMalformed => {
                 Failure::new(failure.reason, format!("{}: {}", failure.detail, bad.detail))
@@ -305,25 +288,25 @@ impl Progress {
             Aside::Nowhere | Aside::Gathering(_) | Aside::Kept(_) => bad,
         })
     }
+}
 
-    fn malformed_lines(&self, read: &ReadSummary) -> Option<Failure> {
-        let (line_number, error) = read.first_malformed.as_ref()?;
-        let also = match self.verdicts.refused {
-            0 => String::new(),
-            refused => format!("; Elasticsearch refused {refused} more"),
-        };
-        let detail = format!(
-            "{} of {} lines: line {line_number} {error}{also}",
-            read.malformed, read.lines
-        );
-        Some(Failure::new(Reason::LineMalformed, detail))
-    }
+fn malformed_lines(settled: &Sum) -> Option<Failure> {
+    let (line_number, error) = settled.read.first_malformed.as_ref()?;
+    let also = match settled.refused {
+        0 => String::new(),
+        refused => format!("; Elasticsearch refused {refused} more"),
+    };
+    let detail = format!(
+        "{} of {} lines: line {line_number} {error}{also}",
+        settled.read.malformed, settled.read.lines
+    );
+    Some(Failure::new(Reason::LineMalformed, detail))
+}
 
-    fn refused_documents(&self, read: &ReadSummary) -> Option<Failure> {
-        let (line_number, refusal) = self.verdicts.first_refused.as_ref()?;
-        let Refusal { status, kind, reason } = refusal;
-        let (refused, lines) = (self.verdicts.refused, read.lines);
-        let detail = format!("{refused} of {lines} lines: line {line_number}: {status} {kind}: {reason}");
-        Some(Failure::new(Reason::BulkRejected, detail))
-    }
+fn refused_documents(settled: &Sum) -> Option<Failure> {
+    let (line_number, refusal) = settled.first_refused.as_ref()?;
+    let Refusal { status, kind, reason } = refusal;
+    let (refused, lines) = (settled.refused, settled.read.lines);
+    let detail = format!("{refused} of {lines} lines: line {line_number}: {status} {kind}: {reason}");
+    Some(Failure::new(Reason::BulkRejected, detail))
 }

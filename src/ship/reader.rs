@@ -1,4 +1,4 @@
-//! One object → segments of bulk items: its chunks are fetched here, its lines are converted on a blocking thread.
+//! One object → its lines, stretch by stretch: its chunks are fetched here, its lines are converted on a blocking thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::convert::{Closed, Converter, ReadSummary, Source, Taker};
+use super::convert::{Closed, Converter, ReadSummary, Source, Stretch, Taker};
 use super::{ObjectPass, out_of_time, panicked};
-use crate::bulk::Segment;
 use crate::decode::ChunkReader;
 use crate::flow::LineError;
 use crate::object::{ObjectBody, ObjectInfo, ObjectStore, OpenObject, StoreError};
 use crate::outcome::Failure;
-use crate::quarantine::{Gathered, Origin, QuarantinedLine};
+use crate::quarantine::{Origin, QuarantinedLine};
 
 /// Chunks read ahead of the inflater: enough that the network and the CPU overlap.
 const CHUNKS_AHEAD: usize = 4;
@@ -24,16 +23,16 @@ pub(super) struct ObjectReader<S> {
     pub(super) pass: ObjectPass,
     pub(super) store: Arc<S>,
     pub(super) converter: Arc<Converter>,
-    pub(super) segments: mpsc::Sender<Segment>,
+    pub(super) stretches: mpsc::Sender<ReadStretch>,
     pub(super) stop: Arc<Vec<AtomicBool>>,
 }
 
 impl<S: ObjectStore> ObjectReader<S> {
-    /// Ends soon after the segments are no longer received.
+    /// Ends soon after the stretches are no longer received.
     pub(super) async fn read(self) -> ObjectRead {
         let opened = tokio::select! {
             biased;
-            () = self.segments.closed() => return ObjectRead::failed(out_of_time()),
+            () = self.stretches.closed() => return ObjectRead::failed(out_of_time()),
             opened = self.store.open(&self.pass.object) => opened,
         };
         match opened {
@@ -45,37 +44,37 @@ impl<S: ObjectStore> ObjectReader<S> {
     async fn read_lines(self, opened: OpenObject<S::Body>) -> ObjectRead {
         let first_line = self.pass.first_line_of(&opened.info);
         let source = Source::new(&self.pass.object, opened.info.last_modified).from_line(first_line);
-        let until = self.segments.clone();
+        let until = self.stretches.clone();
         let (chunks, reader) = mpsc::channel(CHUNKS_AHEAD);
         let Self {
             number,
             converter,
-            segments,
+            stretches,
             stop,
             ..
         } = self;
         let work = tokio::task::spawn_blocking(move || {
-            let mut taker = SegmentSender {
+            let mut sender = StretchSender {
                 number,
-                segments,
+                stretches,
                 stop,
                 keeps_lines: converter.keeps_lines(),
-                malformed: Gathered::default(),
-                untaken: Vec::new(),
+                malformed: Vec::new(),
+                num_sent: 0,
             };
-            let summary = converter.convert(ChunkReader::new(reader), number, &source, &mut taker);
-            (summary, taker.malformed)
+            let summary = converter.convert(ChunkReader::new(reader), number, &source, &mut sender);
+            (summary, sender.num_sent)
         });
         let num_bytes_read = feed(opened.body, chunks, &until).await;
         match work.await {
-            Ok((summary, malformed)) => ObjectRead {
+            Ok((summary, num_stretches)) => ObjectRead {
                 summary: ReadSummary {
                     num_bytes_read,
                     ..summary
                 },
                 first_line: Some(first_line),
                 info: opened.info,
-                malformed,
+                num_stretches,
             },
             Err(error) => ObjectRead::failed(panicked("converting the object", error)),
         }
@@ -89,8 +88,16 @@ pub(super) struct ObjectRead {
     /// The line that reading began with, if it did.
     pub(super) first_line: Option<u64>,
     pub(super) info: ObjectInfo,
-    /// The lines that cannot be read, where they are kept aside.
-    pub(super) malformed: Gathered,
+    /// How many were handed on.
+    pub(super) num_stretches: u64,
+}
+
+/// Some lines of one object, as they are handed on.
+#[derive(Debug)]
+pub(super) struct ReadStretch {
+    pub(super) stretch: Stretch,
+    /// Those that cannot be read, where they are kept aside.
+    pub(super) malformed: Vec<QuarantinedLine>,
 }
 
 impl ObjectRead {
@@ -106,48 +113,48 @@ impl ObjectRead {
     }
 }
 
-/// Hands the segments of one object to the packer, until the object has failed.
-struct SegmentSender {
+/// Hands the lines of one object on, until the object has failed.
+struct StretchSender {
     number: usize,
-    segments: mpsc::Sender<Segment>,
+    stretches: mpsc::Sender<ReadStretch>,
     stop: Arc<Vec<AtomicBool>>,
     keeps_lines: bool,
-    /// The lines that cannot be read.
-    malformed: Gathered,
-    /// More of them, since the last segment.
-    untaken: Vec<QuarantinedLine>,
+    /// Of the next stretch.
+    malformed: Vec<QuarantinedLine>,
+    num_sent: u64,
 }
 
-impl Taker for SegmentSender {
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
+impl Taker for StretchSender {
+    fn stretch(&mut self, stretch: Stretch) -> Result<(), Closed> {
         if self.stop[self.number].load(Ordering::Relaxed) {
             return Err(Closed);
         }
-        if !segment.is_empty() {
-            self.segments
-                .blocking_send(segment)
-                .map_err(|_receiver_is_gone| Closed)?;
+        // Passed over: there is nothing to account for.
+        if stretch.counts.lines == 0 {
+            return Ok(());
         }
-        for line in self.untaken.drain(..) {
-            self.malformed.add(&line);
-        }
+        let malformed = std::mem::take(&mut self.malformed);
+        self.stretches
+            .blocking_send(ReadStretch { stretch, malformed })
+            .map_err(|_receiver_is_gone| Closed)?;
+        self.num_sent += 1;
         Ok(())
     }
 
-    /// The summary counts them and keeps the first.
+    /// The counts have them, and the first.
     fn malformed(&mut self, origin: &Origin<'_>, error: &LineError) {
         if self.keeps_lines {
-            self.untaken.push(QuarantinedLine::malformed(origin, error));
+            self.malformed.push(QuarantinedLine::malformed(origin, error));
         }
     }
 }
 
-/// Passes the chunks on until the end, an error, or until nobody wants them any more, or takes the segments (`until`). An empty chunk says that the
-/// object is whole. Answers with the bytes that came.
+/// Passes the chunks on until the end, an error, or until nobody wants them any more, or takes the
+/// stretches (`until`). An empty chunk says that the object is whole. Answers with the bytes that came.
 async fn feed(
     mut body: impl ObjectBody,
     chunks: mpsc::Sender<Result<Bytes, StoreError>>,
-    until: &mpsc::Sender<Segment>,
+    until: &mpsc::Sender<ReadStretch>,
 ) -> u64 {
     let mut num_bytes = 0;
     loop {

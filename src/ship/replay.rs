@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::convert::{Closed, Taker};
+use super::convert::{Closed, Stretch, Taker};
 use super::convert::{ConvertSettings, Converter, KeptFormats, KeptLine, NotKept, Source};
 use super::panicked;
 use crate::bulk::delivery::Courier;
@@ -396,7 +396,7 @@ fn read_again(
     sorting.by_ref().for_each(drop);
     Read {
         head: Some(head),
-        no_data: summary.no_data,
+        no_data: summary.counts.no_data,
         malformed: sending.malformed,
         again: sending.again,
         ..sorting.read
@@ -452,11 +452,11 @@ struct Sending {
 }
 
 impl Taker for Sending {
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
-        if segment.is_empty() {
+    fn stretch(&mut self, stretch: Stretch) -> Result<(), Closed> {
+        if stretch.segment.is_empty() {
             return Ok(());
         }
-        let sent = self.segments.blocking_send(segment);
+        let sent = self.segments.blocking_send(stretch.segment);
         sent.map_err(|_receiver_is_gone| Closed)
     }
 

@@ -31,11 +31,11 @@ use std::fs;
 use std::hint::black_box;
 use std::path::Path;
 
-use flowship::bulk::{Body, Packer, Segment};
+use flowship::bulk::{Body, Packer};
 use flowship::config::Environment;
 use flowship::flow::LineError;
 use flowship::quarantine::Origin;
-use flowship::ship::convert::{Closed, Converter, Taker};
+use flowship::ship::convert::{Closed, Converter, Stretch, Taker};
 
 use measure::{Step, Table, cpu_seconds, wall_seconds};
 use objects::Fields;
@@ -111,7 +111,9 @@ fn profile(files: &[&str]) {
         for _ in 0..20 {
             let mut num_records = 0;
             let seconds = cpu_seconds(|| {
-                num_records = documents(&object, &converter, &mut Counting::default()).lines;
+                num_records = documents(&object, &converter, &mut Counting::default())
+                    .counts
+                    .lines;
             });
             println!("{:.3} us/record", seconds * 1e6 / num_records as f64);
         }
@@ -126,7 +128,7 @@ fn measure(name: &str, object: &[u8], places: &Places, num_rounds: usize) {
     let text = work::inflated(object);
     let parquet = parquet::object(&text);
     let mut taker = Counting::default();
-    let num_records = documents(object, &plain, &mut taker).lines;
+    let num_records = documents(object, &plain, &mut taker).counts.lines;
     let plain_bytes = taker.num_bytes;
     let mut taker = Counting::default();
     documents(object, &placed, &mut taker);
@@ -202,9 +204,9 @@ impl Default for Compressing {
 }
 
 impl Taker for Compressing {
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
+    fn stretch(&mut self, stretch: Stretch) -> Result<(), Closed> {
         let compress = |body: Body| black_box(body.compress(&body.positions()));
-        self.0.push(segment).map(compress);
+        self.0.push(stretch.segment).map(compress);
         Ok(())
     }
 

@@ -25,14 +25,14 @@ use std::sync::Arc;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use flowship::bulk::{Body, Packer, Segment};
+use flowship::bulk::{Body, Packer};
 use flowship::config::Environment;
 use flowship::decode::{Content, Line};
 use flowship::document::{DocumentId, DocumentWriter, ObjectHash};
 use flowship::enrich::{CommunityIds, Enrichment};
 use flowship::flow::{Columns, Field, Format, LineError};
 use flowship::quarantine::Origin;
-use flowship::ship::convert::{Closed, Converter, Taker};
+use flowship::ship::convert::{Closed, Converter, Stretch, Taker};
 
 use objects::Fields;
 use places::Places;
@@ -180,8 +180,8 @@ fn of_objects(group: &mut Group<'_>, object: &[u8], converter: &Converter) {
 struct Packing(Packer, Vec<Body>);
 
 impl Taker for Packing {
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
-        self.1.extend(self.0.push(segment));
+    fn stretch(&mut self, stretch: Stretch) -> Result<(), Closed> {
+        self.1.extend(self.0.push(stretch.segment));
         Ok(())
     }
 

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use flowship::aws::{AwsContext, s3::S3Store};
-use flowship::bulk::Segment;
 use flowship::config::{Environment, ShipSettings};
 use flowship::enrich::Enrichment;
 use flowship::flow::LineError;
 use flowship::object::ObjectRef;
 use flowship::quarantine::Origin;
-use flowship::ship::convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Taker};
+use flowship::ship::convert::{Closed, ConvertSettings, Converter, ReadSummary, Source, Stretch, Taker};
 
 use crate::places::Places;
 
@@ -47,7 +46,7 @@ pub(crate) fn documents(object: &[u8], converter: &Converter, taker: &mut impl T
         version_id: None,
     };
     let summary = converter.convert(object, 0, &Source::new(&named, None), taker);
-    assert_eq!((&summary.failure, summary.malformed), (&None, 0));
+    assert_eq!((&summary.failure, summary.counts.malformed), (&None, 0));
     summary
 }
 
@@ -58,9 +57,9 @@ pub(crate) struct Counting {
 }
 
 impl Taker for Counting {
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
-        self.num_bytes += segment.num_bytes() as u64;
-        black_box(segment);
+    fn stretch(&mut self, stretch: Stretch) -> Result<(), Closed> {
+        self.num_bytes += stretch.segment.num_bytes() as u64;
+        black_box(stretch);
         Ok(())
     }
 

@@ -4,12 +4,16 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::bulk::memory::{Fault, MemorySink};
-use crate::bulk::{Packer, Segment};
+use crate::bulk::{Packer, Segment, SegmentId};
+
+const fn first_of(producer: usize) -> SegmentId {
+    SegmentId { producer, number: 0 }
+}
 
 fn body(producers: &[(usize, std::ops::Range<u64>)]) -> Body {
     let mut packer = Packer::new(usize::MAX);
     for (producer, tokens) in producers {
-        let mut segment = Segment::new(*producer, 0);
+        let mut segment = Segment::new(first_of(*producer), 0);
         for token in tokens.clone() {
             let id = format!("{producer}-{token}");
             segment.push(
@@ -33,7 +37,7 @@ fn within(seconds: u64) -> Deadline {
 }
 
 fn counts(report: &BodyReport, producer: usize) -> (u64, u64, usize, u64) {
-    let verdicts = &report.verdicts[&producer];
+    let verdicts = &report.verdicts[&first_of(producer)];
     (
         verdicts.delivered,
         verdicts.duplicate,
@@ -70,7 +74,7 @@ async fn a_refused_document_is_named_and_its_neighbours_are_delivered() {
     sink.refuse_containing(r#""n":2"#);
     let report = courier(&sink).deliver(body(&[(0, 0..5)]), within(60)).await;
     assert_eq!(counts(&report, 0), (4, 0, 1, 0));
-    assert_eq!(report.verdicts[&0].refused[0].token, 2);
+    assert_eq!(report.verdicts[&SegmentId::default()].refused[0].token, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +117,11 @@ async fn answers_that_never_match_are_given_up() {
     let report = courier(&sink).deliver(body(&[(0, 0..5)]), within(600)).await;
     assert_eq!(counts(&report, 0), (0, 0, 0, 5));
     assert_eq!(
-        report.verdicts[&0].failure.as_ref().unwrap().reason,
+        report.verdicts[&SegmentId::default()]
+            .failure
+            .as_ref()
+            .unwrap()
+            .reason,
         Reason::BulkAnswerInvalid
     );
     assert_eq!(report.num_requests, u64::from(MAX_INVALID_ANSWERS));
@@ -136,7 +144,7 @@ async fn a_server_that_takes_no_document_at_all_is_the_operators_problem() {
     let report = courier.deliver(body(&[(0, 0..3), (1, 3..8)]), within(60)).await;
     for (producer, num_documents) in [(0, 3), (1, 5)] {
         assert_eq!(counts(&report, producer), (0, 0, 0, num_documents));
-        let failure = report.verdicts[&producer].failure.as_ref().unwrap();
+        let failure = report.verdicts[&first_of(producer)].failure.as_ref().unwrap();
         assert_eq!(failure.reason, Reason::BulkMisconfigured);
         assert!(
             failure.detail.starts_with("413 for a single document"),
@@ -170,7 +178,11 @@ async fn an_operators_problem_is_not_hammered() {
     let report = courier(&sink).deliver(body(&[(0, 0..5)]), within(600)).await;
     assert_eq!((counts(&report, 0), report.num_requests), ((0, 0, 0, 5), 1));
     assert_eq!(
-        report.verdicts[&0].failure.as_ref().unwrap().reason,
+        report.verdicts[&SegmentId::default()]
+            .failure
+            .as_ref()
+            .unwrap()
+            .reason,
         Reason::BulkUnauthorized
     );
 }
@@ -184,7 +196,11 @@ async fn it_gives_up_before_the_deadline_and_says_why() {
     assert!(started.elapsed() <= Duration::from_secs(40));
     assert_eq!(counts(&report, 0), (0, 0, 0, 5));
     assert_eq!(
-        report.verdicts[&0].failure.as_ref().unwrap().reason,
+        report.verdicts[&SegmentId::default()]
+            .failure
+            .as_ref()
+            .unwrap()
+            .reason,
         Reason::BulkUnavailable
     );
 }
@@ -194,7 +210,11 @@ async fn no_time_at_all_is_told_as_such() {
     let sink = MemorySink::default();
     let report = courier(&sink).deliver(body(&[(0, 0..5)]), within(0)).await;
     assert_eq!(
-        report.verdicts[&0].failure.as_ref().unwrap().reason,
+        report.verdicts[&SegmentId::default()]
+            .failure
+            .as_ref()
+            .unwrap()
+            .reason,
         Reason::DeadlineExceeded
     );
     assert_eq!(sink.requests(), [0_usize; 0]);
@@ -213,7 +233,14 @@ async fn bodies_that_wait_through_an_outage_knock_together_and_all_tell_its_reas
         }
         for report in bodies.join_all().await {
             assert_eq!(counts(&report, 0), (0, 0, 0, 5));
-            assert_eq!(report.verdicts[&0].failure.as_ref().unwrap().reason, reason);
+            assert_eq!(
+                report.verdicts[&SegmentId::default()]
+                    .failure
+                    .as_ref()
+                    .unwrap()
+                    .reason,
+                reason
+            );
         }
         // Two at first. Of 0.2 s, 0.4 s, … 30 s half is waited on average, so a minute has about 11 pauses.
         let num_requests = sink.requests().len();

@@ -34,9 +34,9 @@ fn settings() -> ConvertSettings {
 struct Packing(Option<Packer>);
 
 impl Taker for Packing {
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
+    fn stretch(&mut self, stretch: Stretch) -> Result<(), Closed> {
         let packer = self.0.as_mut().ok_or(Closed)?;
-        assert!(packer.push(segment).is_none());
+        assert!(packer.push(stretch.segment).is_none());
         Ok(())
     }
 
@@ -78,7 +78,10 @@ fn ids(ndjson: &str) -> Vec<String> {
 fn header_and_blank_lines_are_not_lines() {
     let text = format!("\u{feff}{HEADER}\r\n{GOOD}\r\n\r\n{GOOD}\n   \n{HEADER}\n{GOOD}");
     let (summary, ndjson) = run(text.as_bytes(), &settings());
-    assert_eq!((summary.lines, summary.malformed, summary.failure), (3, 0, None));
+    assert_eq!(
+        (summary.counts.lines, summary.counts.malformed, summary.failure),
+        (3, 0, None)
+    );
     let ids = ids(&ndjson);
     assert!(
         ids[0] != ids[1] && ids[1] != ids[2],
@@ -107,8 +110,11 @@ fn ids_do_not_depend_on_what_became_of_the_neighbours() {
 fn a_bad_line_costs_that_line_and_is_named() {
     let text = format!("{HEADER}\n{GOOD}\n2 1 eni\n{GOOD}\n{}\n", "x".repeat(100_000));
     let (summary, ndjson) = run(text.as_bytes(), &settings());
-    assert_eq!((summary.lines, summary.malformed, ids(&ndjson).len()), (4, 2, 2));
-    let (line_number, error) = summary.first_malformed.unwrap();
+    assert_eq!(
+        (summary.counts.lines, summary.counts.malformed, ids(&ndjson).len()),
+        (4, 2, 2)
+    );
+    let (line_number, error) = summary.counts.first_malformed.unwrap();
     assert_eq!(
         (line_number, error.to_string()),
         (3, "has 3 columns, the format has 14".to_owned())
@@ -127,7 +133,7 @@ fn lines_before_a_header_that_cannot_be_used_are_handed_on() {
     let text = format!("{HEADER}\n{GOOD}\n{GOOD}\nsrcaddr srcaddr\n{GOOD}\n");
     let (summary, ndjson) = run(text.as_bytes(), &settings());
     assert_eq!(summary.failure.unwrap().reason, Reason::FormatInvalid);
-    assert_eq!((summary.lines, ids(&ndjson).len()), (2, 2));
+    assert_eq!((summary.counts.lines, ids(&ndjson).len()), (2, 2));
 }
 
 #[test]
@@ -144,7 +150,7 @@ fn an_empty_object_and_a_header_alone_hold_no_lines() {
 #[test]
 fn a_record_without_a_time_takes_the_objects() {
     let (summary, ndjson) = run(b"srcaddr dstaddr\n10.0.0.1 10.0.0.2\n", &settings());
-    assert_eq!(summary.malformed, 0);
+    assert_eq!(summary.counts.malformed, 0);
     assert!(
         ndjson.contains(r#""@timestamp":"2014-12-14T04:06:40Z""#),
         "{ndjson}"
@@ -159,9 +165,9 @@ fn lines_before_the_damage_are_handed_on_with_their_lasting_ids() {
     let whole = encoder.finish().unwrap();
     let (all, whole_ndjson) = run(&whole, &settings());
     let (some, cut_ndjson) = run(&whole[..whole.len() / 2], &settings());
-    assert_eq!((all.lines, all.failure), (5000, None));
+    assert_eq!((all.counts.lines, all.failure), (5000, None));
     assert_eq!(some.failure.unwrap().reason, Reason::DecodeTruncatedGzip);
-    let num_cut = usize::try_from(some.lines).unwrap();
+    let num_cut = usize::try_from(some.counts.lines).unwrap();
     assert!(num_cut > 1000 && num_cut < 5000);
     assert_eq!(ids(&cut_ndjson), ids(&whole_ndjson)[..num_cut]);
 }
@@ -171,7 +177,7 @@ fn a_taker_that_takes_no_more_ends_the_reading() {
     let text = format!("{HEADER}\n{}", format!("{GOOD}\n").repeat(5000));
     let summary = Converter::new(settings()).convert(text.as_bytes(), 0, &source(), &mut Packing(None));
     let nothing = ReadSummary {
-        stopped_at: Some(1),
+        is_stopped: true,
         ..ReadSummary::default()
     };
     assert_eq!(summary, nothing, "what was not taken does not count");
@@ -228,7 +234,11 @@ fn known_objects_have_their_known_documents() {
         };
         let settings = if name.starts_with("geo") { &geo } else { &zones };
         let (summary, ndjson) = run(&std::fs::read(&path).unwrap(), settings);
-        assert_eq!((summary.first_malformed, summary.failure), (None, None), "{name}");
+        assert_eq!(
+            (summary.counts.first_malformed, summary.failure),
+            (None, None),
+            "{name}"
+        );
         let lines: Vec<Value> = ndjson.lines().map(parse).collect();
         assert_eq!(lines.len(), 2 * expected.len(), "{name}");
         let dataset = if name.starts_with("tgw") { "tgw" } else { "vpc" };
@@ -271,7 +281,7 @@ fn geo_changes_nothing_but_documents() {
         run(text.as_bytes(), &with_geo()),
     );
     assert_eq!(plain.0, with.0);
-    assert!(plain.0.malformed > 0 && plain.1 != with.1);
+    assert!(plain.0.counts.malformed > 0 && plain.1 != with.1);
     let without_geo = |line: &str| {
         let mut value: Value = serde_json::from_str(line).unwrap();
         for end in ["source", "destination"] {
@@ -293,7 +303,10 @@ fn geo_changes_nothing_but_documents() {
 fn a_header_in_the_middle_switches_format_and_dataset() {
     let text = format!("{HEADER}\n{GOOD}\nend tgw-id\n1418530070 tgw-1\n{HEADER}\n{GOOD}\n");
     let (summary, ndjson) = run(text.as_bytes(), &settings());
-    assert_eq!((summary.lines, summary.malformed, summary.failure), (3, 0, None));
+    assert_eq!(
+        (summary.counts.lines, summary.counts.malformed, summary.failure),
+        (3, 0, None)
+    );
     let index =
         |line: &str| -> Value { serde_json::from_str::<Value>(line).unwrap()["create"]["_index"].take() };
     let indices: Vec<Value> = ndjson.lines().step_by(2).map(index).collect();
@@ -330,7 +343,10 @@ fn nul_bytes_and_endless_lines_cost_their_line() {
         GOOD.replace("10.0.0.1", "10.0\0.1")
     );
     let (summary, ndjson) = run(text.as_bytes(), &settings());
-    assert_eq!((summary.lines, summary.malformed, ids(&ndjson).len()), (4, 2, 2));
+    assert_eq!(
+        (summary.counts.lines, summary.counts.malformed, ids(&ndjson).len()),
+        (4, 2, 2)
+    );
     let document: Value = serde_json::from_str(ndjson.lines().nth(1).unwrap()).unwrap();
     assert_eq!(document["event"]["action"], "A\0B");
 }
@@ -340,7 +356,10 @@ fn a_gzip_bomb_is_one_long_line() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     std::io::copy(&mut std::io::repeat(b'0').take(64 << 20), &mut encoder).unwrap();
     let (summary, ndjson) = run(&encoder.finish().unwrap(), &settings());
-    assert_eq!((summary.lines, summary.malformed, summary.failure), (1, 1, None));
+    assert_eq!(
+        (summary.counts.lines, summary.counts.malformed, summary.failure),
+        (1, 1, None)
+    );
     assert_eq!(ndjson, "");
 }
 
@@ -373,7 +392,7 @@ proptest! {
         let (summary, ndjson) = run(&object, &settings());
         let documents = ids(&ndjson);
         let num_documents = u64::try_from(documents.len()).unwrap();
-        prop_assert_eq!(summary.lines, num_documents + summary.malformed + summary.no_data);
+        prop_assert_eq!(summary.counts.lines, num_documents + summary.counts.malformed + summary.counts.no_data);
         for line in ndjson.lines() {
             prop_assert!(serde_json::from_str::<Value>(line).is_ok(), "{}", line);
         }

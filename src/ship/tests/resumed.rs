@@ -151,3 +151,29 @@ async fn other_content_is_read_from_its_start() {
     let other = pass(&world, begin("\"other\"")).await;
     assert_eq!((other.first_line, other.counts.lines), (1, 10));
 }
+
+#[tokio::test]
+async fn what_was_read_and_not_sent_in_time_takes_nothing_from_what_was_sent() {
+    let world = slow(ShipSettings::default());
+    // The first answer comes in time, the next one when no more may be sent, and more is read by then.
+    world.sink.delay(TIME * 7 / 10);
+    let object = world.store.put("large", gzip(&text(0, 20_000)));
+    let mut next = Some(ObjectPass::from(object));
+    let mut counts = Counts::default();
+    while let Some(begin) = next {
+        let report = pass(&world, begin.clone()).await;
+        assert!(report.rest.is_none() || report.counts.lines > 0, "{report:?}");
+        assert_eq!(report.counts.accounted(), report.counts.lines);
+        next = report.rest;
+        counts.add(&report.counts);
+    }
+    // The server may have written what it answered too late.
+    counts.indexed += std::mem::take(&mut counts.duplicate);
+    let expected = Counts {
+        lines: 20_400,
+        indexed: 20_000,
+        no_data: 400,
+        ..Counts::default()
+    };
+    assert_eq!(counts, expected);
+}

@@ -99,8 +99,11 @@ fn json_that_wraps_no_line_costs_its_line() {
         .map(|bad| format!("{}\n{bad}\n", wrapped(GOOD)))
         .collect();
     let (summary, ndjson) = run(lines.concat().as_bytes(), &settings());
-    assert_eq!((summary.lines, summary.malformed, ids(&ndjson).len()), (16, 8, 8));
-    let (line_number, error) = summary.first_malformed.unwrap();
+    assert_eq!(
+        (summary.counts.lines, summary.counts.malformed, ids(&ndjson).len()),
+        (16, 8, 8)
+    );
+    let (line_number, error) = summary.counts.first_malformed.unwrap();
     assert_eq!(line_number, 2);
     insta::assert_snapshot!(error.to_string(), @r#"begins as JSON and is not `{"message": "…"}`"#);
 }
@@ -156,8 +159,11 @@ fn a_bad_event_costs_itself_and_is_named() {
         ),
     ] {
         let (summary, ndjson) = run(object.as_bytes(), &settings());
-        assert_eq!((summary.lines, summary.malformed, ids(&ndjson).len()), (3, 1, 2));
-        let (event_number, error) = summary.first_malformed.unwrap();
+        assert_eq!(
+            (summary.counts.lines, summary.counts.malformed, ids(&ndjson).len()),
+            (3, 1, 2)
+        );
+        let (event_number, error) = summary.counts.first_malformed.unwrap();
         assert_eq!((event_number, error.to_string()), (2, told.to_owned()));
     }
 }
@@ -205,7 +211,7 @@ fn a_document_of_any_length_is_read() {
     let object = document(&vec![GOOD; num_events]);
     let (summary, ndjson) = run(object.as_bytes(), &settings());
     assert_eq!(
-        (summary.lines, summary.malformed, summary.failure),
+        (summary.counts.lines, summary.counts.malformed, summary.failure),
         (20_000, 0, None)
     );
     let plain = run(format!("{GOOD}\n").repeat(num_events).as_bytes(), &settings());
@@ -246,8 +252,8 @@ proptest! {
         object[place] = byte;
         let (summary, ndjson) = run(&object, &settings());
         let num_documents = u64::try_from(ids(&ndjson).len()).unwrap();
-        prop_assert_eq!(summary.lines, num_documents + summary.malformed + summary.no_data);
+        prop_assert_eq!(summary.counts.lines, num_documents + summary.counts.malformed + summary.counts.no_data);
         // A damaged type makes a line of the control message; a damaged beginning makes no documents of it all.
-        prop_assert!(summary.failure.is_some() || summary.malformed > 0 || summary.lines == 3, "{:?}", summary);
+        prop_assert!(summary.failure.is_some() || summary.counts.malformed > 0 || summary.counts.lines == 3, "{:?}", summary);
     }
 }

@@ -23,12 +23,12 @@ struct Made {
 }
 
 impl Taker for Made {
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
+    fn stretch(&mut self, stretch: Stretch) -> Result<(), Closed> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let pairs = segment.pairs();
+        let pairs = stretch.segment.pairs();
         self.documents
             .extend(pairs.map(|(action, document)| (text(action), text(document))));
-        assert!(self.packer.push(segment).is_none());
+        assert!(self.packer.push(stretch.segment).is_none());
         Ok(())
     }
 
@@ -83,11 +83,8 @@ impl Made {
             Duration::ZERO,
         );
         let report = courier.deliver(self.packer.take().unwrap(), deadline).await;
-        let mut lines: Vec<QuarantinedLine> = report.verdicts[&0]
-            .refused
-            .iter()
-            .map(QuarantinedLine::refused)
-            .collect();
+        let refused = report.verdicts.values().flat_map(|verdicts| &verdicts.refused);
+        let mut lines: Vec<QuarantinedLine> = refused.map(QuarantinedLine::refused).collect();
         lines.sort_by_key(|line| line.line);
         lines
     }
@@ -122,7 +119,7 @@ async fn refused_lines_make_the_documents_that_their_object_made() {
         let backwards: Vec<QuarantinedLine> = refused.iter().rev().cloned().collect();
         let mut again = Made::again(&first.head(), &backwards);
         assert_eq!(again.documents, first.documents);
-        assert_eq!(again.summary.lines, refused.len() as u64);
+        assert_eq!(again.summary.counts.lines, refused.len() as u64);
         assert_eq!(again.refuse().await, refused, "they can go aside again");
     }
 }
@@ -142,7 +139,7 @@ fn lines_that_cannot_be_read_are_the_same_again() {
         let again = Made::again(&first.head(), &first.malformed);
         assert_eq!(again.malformed, first.malformed);
         assert_eq!(
-            (again.summary.lines, again.summary.malformed),
+            (again.summary.counts.lines, again.summary.counts.malformed),
             (num_lines, num_lines)
         );
     }

@@ -14,7 +14,11 @@ fn run_from(first_line: u64, object: &[u8]) -> (ReadSummary, String) {
 }
 
 fn numbers(summary: &ReadSummary) -> [u64; 3] {
-    [summary.lines, summary.no_data, summary.malformed]
+    [
+        summary.counts.lines,
+        summary.counts.no_data,
+        summary.counts.malformed,
+    ]
 }
 
 /// Whether an object that ends after `num_before` lines and the rest of the whole one are the whole one.
@@ -31,8 +35,8 @@ fn assert_parts_are_the_whole(before: &[u8], whole: &[u8], num_before: usize) ->
     let sum = [0, 1, 2].map(|number| first_numbers[number] + rest_numbers[number]);
     prop_assert_eq!(sum, numbers(&all));
     prop_assert_eq!(
-        first.first_malformed.or(rest.first_malformed),
-        all.first_malformed
+        first.counts.first_malformed.or(rest.counts.first_malformed),
+        all.counts.first_malformed
     );
     Ok(())
 }
@@ -99,16 +103,19 @@ proptest! {
     }
 }
 
-/// Takes so many segments, and no more.
+/// Takes so many stretches, and no more.
 struct Taking {
     packer: Packer,
     num_left: usize,
+    next_line: u64,
 }
 
 impl Taker for Taking {
-    fn segment(&mut self, segment: Segment) -> Result<(), Closed> {
+    fn stretch(&mut self, stretch: Stretch) -> Result<(), Closed> {
         self.num_left = self.num_left.checked_sub(1).ok_or(Closed)?;
-        assert!(self.packer.push(segment).is_none());
+        assert!(stretch.next_line > self.next_line, "each pass gets further");
+        self.next_line = stretch.next_line;
+        assert!(self.packer.push(stretch.segment).is_none());
         Ok(())
     }
 
@@ -116,7 +123,7 @@ impl Taker for Taking {
 }
 
 #[test]
-fn passes_that_take_one_segment_each_come_to_the_same_as_one_pass() {
+fn passes_that_take_one_stretch_each_come_to_the_same_as_one_pass() {
     let no_data = "2 1 eni-1 - - - - - - - 1431280876 1431280934 - NODATA";
     let lines = (0..6000).map(|number| match number % 1000 {
         10 => "2 1 eni-1\n".to_owned(),
@@ -135,6 +142,7 @@ fn passes_that_take_one_segment_each_come_to_the_same_as_one_pass() {
         let mut taking = Taking {
             packer: Packer::new(usize::MAX),
             num_left: 1,
+            next_line: first_line,
         };
         let source = source().from_line(first_line);
         let summary = Converter::new(settings()).convert(&object[..], 0, &source, &mut taking);
@@ -147,11 +155,10 @@ fn passes_that_take_one_segment_each_come_to_the_same_as_one_pass() {
             ..Counts::default()
         });
         parts += &taking.packer.take().unwrap().to_ndjson();
-        match summary.stopped_at {
-            Some(line) => assert!(line > first_line, "each pass gets further"),
-            None => break,
+        if !summary.is_stopped {
+            break;
         }
-        first_line = summary.stopped_at.unwrap();
+        first_line = taking.next_line;
     }
     assert!(num_passes >= 10, "{num_passes}");
     assert_eq!([sum.lines, sum.no_data, sum.refused], numbers(&all));

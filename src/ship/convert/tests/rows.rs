@@ -37,8 +37,11 @@ fn a_bad_value_costs_its_row_and_is_named() {
         vec!["10.0.0.1", "443", "1418530070"],
     ];
     let (summary, ndjson) = run(&of_texts(&["srcaddr", "srcport", "end"], &rows), &settings());
-    assert_eq!((summary.lines, summary.malformed, ids(&ndjson).len()), (3, 1, 2));
-    let (row_number, error) = summary.first_malformed.unwrap();
+    assert_eq!(
+        (summary.counts.lines, summary.counts.malformed, ids(&ndjson).len()),
+        (3, 1, 2)
+    );
+    let (row_number, error) = summary.counts.first_malformed.unwrap();
     assert_eq!(
         (row_number, error.to_string()),
         (
@@ -61,7 +64,10 @@ fn a_value_with_blanks_shifts_no_column() {
 fn a_row_is_never_taken_for_a_header() {
     let rows = [vec!["srcaddr", "end"], vec!["action", "start"]];
     let (summary, _) = run(&of_texts(&["vpc_id", "subnet_id"], &rows), &settings());
-    assert_eq!((summary.lines, summary.malformed, summary.failure), (2, 0, None));
+    assert_eq!(
+        (summary.counts.lines, summary.counts.malformed, summary.failure),
+        (2, 0, None)
+    );
 }
 
 #[test]
