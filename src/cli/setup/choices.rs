@@ -32,8 +32,8 @@ pub(super) struct ChoiceArguments {
     /// unless an age is asked for
     #[arg(long)]
     reset_ilm: bool,
-    /// Overwrites parts that somebody changed by hand, and parts of these names that are not flowship's; without it
-    /// any such part stops setup before it changes anything
+    /// Overwrites parts that somebody changed by hand, and parts of these names that are not flowship's or a newer
+    /// flowship's; without it any such part stops setup before it changes anything
     #[arg(long)]
     force: bool,
 }

@@ -17,10 +17,10 @@ Examples:
 
 Changed by hand: every part carries a hash of itself. Where the server's part no longer fits
 its hash, somebody changed it, and setup stops before it changes anything and shows the
-differences; so it does where a part of that name is not flowship's. --force overwrites both. A
-lifecycle policy that was changed by hand is kept and stops nothing. In Kibana, what somebody
-changed is kept, and the rest is installed; the actions of a rule, and whether it is on, always
-stay.
+differences; so it does where a part of that name is not flowship's, or a newer flowship's.
+--force overwrites all of them. A lifecycle policy that was changed by hand is kept and stops
+nothing. In Kibana, what somebody changed is kept, and the rest is installed; the actions of a
+rule, and whether it is on, always stay.
 
 Your own index settings and mappings belong into the component templates flowlogs-vpc-custom,
 flowlogs-tgw-custom and flowship-ledger-custom, which setup never touches and which win over

@@ -108,7 +108,7 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     print(&report, arguments.json)?;
     if let refused @ 1.. = plan.num_refused() {
         bail!(
-            "nothing was changed: {refused} of these parts would overwrite somebody's changes; move what is yours \
+            "nothing was changed: {refused} of these parts would overwrite somebody's work; move what is yours \
              into the -custom templates (see --help), or overwrite it with --force"
         );
     }

@@ -255,7 +255,8 @@ fn help_teaches() {
 
           --force
               Overwrites parts that somebody changed by hand, and parts of these names that are not
-              flowship's; without it any such part stops setup before it changes anything
+              flowship's or a newer flowship's; without it any such part stops setup before it changes
+              anything
 
           --export <DIR>
               Only writes everything that would be sent into DIR, one file a call, with a README that
@@ -290,10 +291,10 @@ fn help_teaches() {
 
     Changed by hand: every part carries a hash of itself. Where the server's part no longer fits
     its hash, somebody changed it, and setup stops before it changes anything and shows the
-    differences; so it does where a part of that name is not flowship's. --force overwrites both. A
-    lifecycle policy that was changed by hand is kept and stops nothing. In Kibana, what somebody
-    changed is kept, and the rest is installed; the actions of a rule, and whether it is on, always
-    stay.
+    differences; so it does where a part of that name is not flowship's, or a newer flowship's.
+    --force overwrites all of them. A lifecycle policy that was changed by hand is kept and stops
+    nothing. In Kibana, what somebody changed is kept, and the rest is installed; the actions of a
+    rule, and whether it is on, always stay.
 
     Your own index settings and mappings belong into the component templates flowlogs-vpc-custom,
     flowlogs-tgw-custom and flowship-ledger-custom, which setup never touches and which win over

@@ -99,7 +99,8 @@ pub(super) fn check(policy: &Value) -> Result<(), SetupError> {
             continue;
         };
         if let Some((earlier, earlier_age)) = before
-            && milliseconds(age) < milliseconds(earlier_age)
+            && let (Some(age_ms), Some(earlier_ms)) = (milliseconds(age), milliseconds(earlier_age))
+            && age_ms < earlier_ms
         {
             return Err(SetupError::AgesOutOfOrder {
                 earlier: earlier.to_owned(),
@@ -199,6 +200,8 @@ mod tests {
         };
         assert!(check(&ours()).is_ok());
         assert!(check(&policy("1d", "24h", "24h")).is_ok());
+        // What is written in another way is left to the server.
+        assert!(check(&policy("1d", "9000000000micros", "1d")).is_ok());
         insta::assert_snapshot!(check(&policy("2d", "47h", "3d")).unwrap_err(), @"the lifecycle policy would be in cold after 47h, before warm after 2d: give both ages");
         insta::assert_snapshot!(check(&policy("2d", "10d", "9d")).unwrap_err(), @"the lifecycle policy would be in delete after 9d, before cold after 10d: give both ages");
     }

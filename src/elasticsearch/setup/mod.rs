@@ -120,6 +120,8 @@ pub enum Refusal {
     ChangedByHand,
     /// Of whoever has a part of that name.
     NotOurs,
+    /// Of whoever installed a newer version.
+    Newer,
 }
 
 impl fmt::Display for Refusal {
@@ -127,6 +129,7 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Self::ChangedByHand => "changed by hand since it was installed",
             Self::NotOurs => "not installed by flowship",
+            Self::Newer => "installed by a newer flowship",
         })
     }
 }
@@ -264,14 +267,16 @@ impl Step {
 
     fn compare(part: Part, server: &Value, choices: &Choices) -> Self {
         let differences = differences(part.kind, server, &part.body);
+        let is_newer = stamp::version(part.kind, server) > stamp::version(part.kind, &part.body);
         let action = match stamp::origin(part.kind, server, &part.body) {
             _ if differences.is_empty() => Action::Leave,
             _ if part.kind == Kind::IlmPolicy && choices.reset_ilm => Action::Change,
-            Origin::Installed => Action::Change,
+            Origin::Installed if !is_newer => Action::Change,
             _ if part.kind == Kind::IlmPolicy && is_kept(&part, server, choices) => {
                 Action::Skip(SkipReason::PolicyKept)
             }
             _ if choices.force => Action::Change,
+            Origin::Installed => Action::Refuse(Refusal::Newer),
             Origin::ChangedByHand => Action::Refuse(Refusal::ChangedByHand),
             Origin::Foreign => Action::Refuse(Refusal::NotOurs),
         };

@@ -47,6 +47,12 @@ pub(super) fn origin(kind: Kind, server: &Value, ours: &Value) -> Origin {
     }
 }
 
+/// The version of the part, which is the same for all parts of one flowship.
+pub(super) fn version(kind: Kind, body: &Value) -> Option<u64> {
+    let about = about_pointer(kind).and_then(|pointer| body.pointer(pointer))?;
+    about["version"].as_u64()
+}
+
 /// Where product and version stand in a body.
 const fn about_pointer(kind: Kind) -> Option<&'static str> {
     match kind {

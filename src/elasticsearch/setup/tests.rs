@@ -213,6 +213,29 @@ async fn what_an_older_version_installed_is_updated() {
 }
 
 #[tokio::test]
+async fn an_older_flowship_does_not_take_back_what_a_newer_one_installed() {
+    let parts = parts(&names());
+    for position in [0, 1] {
+        let mut newer = parts[position].clone();
+        let about = match newer.kind {
+            Kind::IlmPolicy => "/policy/_meta",
+            _ => "/_meta",
+        };
+        newer.body.pointer_mut(about).unwrap()["version"] = json!(2);
+        stamp::stamp(newer.kind, &mut newer.body);
+        let mut calls: Vec<Call> = parts
+            .iter()
+            .map(|part| get(&part.path(), 200, &held(part)))
+            .collect();
+        calls[position] = get(&newer.path(), 200, &held(&newer));
+        let server = Script::start(calls).await;
+        let plan = plan(&server.client, &names(), false).await.unwrap();
+        assert_eq!(plan.steps[position].action, Action::Refuse(Refusal::Newer));
+        server.finish();
+    }
+}
+
+#[tokio::test]
 async fn a_part_of_our_name_that_is_not_ours_is_not_overwritten() {
     let parts = parts(&names());
     for position in [0, 4] {
