@@ -380,6 +380,9 @@ async fn a_kibana_that_does_not_answer_costs_nothing_of_elasticsearchs_part() {
         told.contains("nothing was changed") && told.contains("this server has no ILM"),
         "{told}"
     );
+    let output = tokio::task::block_in_place(|| flowctl(&["--kibana-space", "net-ops"]));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("--kibana-space needs --kibana-url"), "{told}");
     let output = tokio::task::block_in_place(|| flowctl(&["--export", "x", "--kibana-url", &kibana]));
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }

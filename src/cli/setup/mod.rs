@@ -11,7 +11,7 @@ use crate::aws::AwsContext;
 use crate::config::{ConfigError, ElasticsearchSettings, Environment, Installation, read_kibana_url};
 use crate::elasticsearch::client::Client;
 use crate::elasticsearch::renewal::SecretStore;
-use crate::elasticsearch::setup;
+use crate::elasticsearch::setup::{self, Choices};
 
 mod calls;
 mod choices;
@@ -68,44 +68,58 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
         return Ok(ExitCode::from(exit::DONE));
     }
     let settings = Settings::read(&environment)?;
-    let installation = &settings.installation;
-
+    if arguments.kibana.kibana_space.is_some() && settings.kibana_url.is_none() {
+        bail!("--kibana-space needs --kibana-url or FLOWSHIP_KIBANA_URL");
+    }
     let client = Client::connect(&settings.elasticsearch, async |arn| {
         AwsContext::load().await.read_secret(arn).await
     })
     .await?;
     client.probe().await?;
+    let asked = Asked {
+        choices,
+        dry_run: arguments.dry_run,
+        json: arguments.json,
+        kibana_space: arguments.kibana.kibana_space,
+    };
+    install(&client, &settings, asked).await?;
+    Ok(ExitCode::from(exit::DONE))
+}
 
-    let plan = setup::plan_with(&client, installation, &choices)
+struct Asked {
+    choices: Choices,
+    dry_run: bool,
+    json: bool,
+    kibana_space: Option<String>,
+}
+
+/// Elasticsearch's part, then Kibana's; then tells what became of both, and fails if anything did.
+async fn install(client: &Client, settings: &Settings, asked: Asked) -> anyhow::Result<()> {
+    let installation = &settings.installation;
+    let plan = setup::plan_with(client, installation, &asked.choices)
         .await
         .with_context(|| format!("nothing was changed at {}", client.url()))?;
-    let stopped = if arguments.dry_run {
-        None
-    } else {
-        setup::apply(&client, &plan).await.err()
+    let stopped = match asked.dry_run {
+        true => None,
+        false => setup::apply(client, &plan).await.err(),
     };
     let is_done = stopped.is_none() && plan.num_refused() == 0;
-    let pack = match settings.kibana_url {
+    let pack = match &settings.kibana_url {
         Some(url) if is_done => {
             let target = Target {
-                url,
-                space: arguments.kibana.kibana_space,
+                url: url.clone(),
+                space: asked.kibana_space,
                 elasticsearch: &settings.elasticsearch,
             };
-            Some(pack::install(target, installation, choices.force, arguments.dry_run).await)
+            Some(pack::install(target, installation, asked.choices.force, asked.dry_run).await)
         }
         _ => None,
     };
 
-    let mut report = Report::new(
-        client.url(),
-        &installation.index_prefix,
-        &plan,
-        arguments.dry_run,
-        stopped.as_ref(),
-    );
+    let prefix = &installation.index_prefix;
+    let mut report = Report::new(client.url(), prefix, &plan, asked.dry_run, stopped.as_ref());
     report.kibana = pack.as_ref().and_then(|pack| pack.as_ref().ok());
-    print(&report, arguments.json)?;
+    print(&report, asked.json)?;
     if let refused @ 1.. = plan.num_refused() {
         bail!(
             "nothing was changed: {refused} of these parts would overwrite somebody's work; move what is yours \
@@ -116,14 +130,12 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
         let again = "the installation stopped, another run goes on from here";
         return Err(anyhow::Error::new(stopped.error).context(again));
     }
-    if let Some(pack) = pack {
-        let done = match arguments.dry_run {
-            true => "Elasticsearch's part is shown, Kibana's cannot be",
-            false => "Elasticsearch's part is done, Kibana's is not; another run goes on from here",
-        };
-        pack.and_then(PackReport::into_result).context(done)?;
-    }
-    Ok(ExitCode::from(exit::DONE))
+    let done = match asked.dry_run {
+        true => "Elasticsearch's part is shown, Kibana's cannot be",
+        false => "Elasticsearch's part is done, Kibana's is not; another run goes on from here",
+    };
+    pack.map_or(Ok(()), |pack| pack.and_then(PackReport::into_result))
+        .context(done)
 }
 
 fn print(report: &Report<'_>, json: bool) -> anyhow::Result<()> {

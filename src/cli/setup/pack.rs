@@ -145,3 +145,16 @@ impl PackReport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_space_is_one_part_of_a_path() {
+        assert_eq!(parse_space("net-ops_2").as_deref(), Ok("net-ops_2"));
+        for wrong in ["", "Net", "a/b", "..", "a b"] {
+            assert!(parse_space(wrong).is_err(), "{wrong}");
+        }
+    }
+}
