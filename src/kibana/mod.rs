@@ -14,7 +14,7 @@ use crate::outcome::error_chain;
 mod objects;
 mod rules;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use objects::pack;
 pub use rules::{Rule, rules};

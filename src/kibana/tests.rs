@@ -13,7 +13,7 @@ const LATER: &str = "2026-11-21T09:00:00.456Z";
 const EXPORT: &str = "api/saved_objects/_export";
 const IMPORT: &str = "api/saved_objects/_import?overwrite=true";
 
-fn names() -> Installation {
+pub(crate) fn names() -> Installation {
     Installation {
         index_prefix: "flowlogs".to_owned(),
         ledger_index: Some("flowship-ledger".to_owned()),
@@ -130,8 +130,8 @@ fn ids(plan: &Plan, action: Action) -> Vec<&str> {
     items.map(|item| item.id.as_str()).collect()
 }
 
-#[tokio::test]
-async fn an_empty_kibana_gets_everything() {
+/// The calls of a first installation.
+pub(crate) fn of_first_installation() -> Vec<Call> {
     let mut calls = vec![nothing_there()];
     let not_found = json!({"statusCode": 404, "error": "Not Found", "message": "Saved object not found"});
     calls.extend(rules().iter().map(|rule| get(&rule_path(rule), 404, &not_found)));
@@ -141,7 +141,12 @@ async fn an_empty_kibana_gets_everything() {
         body: Some(rule.body.clone()),
         ..get(&rule_path(rule), 200, &held(rule))
     }));
-    let plan = planned(calls, false).await;
+    calls
+}
+
+#[tokio::test]
+async fn an_empty_kibana_gets_everything() {
+    let plan = planned(of_first_installation(), false).await;
     assert_eq!(
         ids(&plan, Action::Create).len(),
         pack(&names()).len() + rules().len()

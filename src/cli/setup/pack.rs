@@ -149,6 +149,32 @@ impl PackReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::elasticsearch::script::Script;
+    use crate::kibana::tests::{names, of_first_installation};
+
+    #[tokio::test]
+    async fn a_dry_run_only_asks_and_a_run_tells_what_it_did() {
+        for dry_run in [true, false] {
+            let mut calls = of_first_installation();
+            if dry_run {
+                calls.retain(|call| call.method == "GET" || call.path.ends_with("_export"));
+            }
+            let kibana = Script::start(calls).await;
+            let target = Target {
+                url: kibana.settings.urls[0].clone(),
+                space: None,
+                elasticsearch: &kibana.settings,
+            };
+            let report = install(target, &names(), false, dry_run).await.unwrap();
+            kibana.finish();
+            let wanted = match dry_run {
+                true => Outcome::WouldCreate,
+                false => Outcome::Created,
+            };
+            assert!(report.parts.iter().all(|row| row.result == wanted));
+            assert!(report.into_result().is_ok());
+        }
+    }
 
     #[test]
     fn a_space_is_one_part_of_a_path() {
