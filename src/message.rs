@@ -307,10 +307,11 @@ fn open_continuation(message: &Message, named: Vec<NotifiedObject>) -> Result<Co
 
 /// Objects that were not finished in time because others had trouble wait as long as those.
 fn cause(report: &ShipReport) -> Cause {
-    let mut reasons = report
+    let failures = report
         .objects
         .iter()
-        .filter_map(|object| Some(object.failure.as_ref()?.reason));
+        .flat_map(|object| [&object.failure, &object.in_the_way]);
+    let mut reasons = failures.flatten().map(|failure| failure.reason);
     let is_trouble =
         |reason: Reason| reason.disposition() == Disposition::Transient && reason != Reason::DeadlineExceeded;
     if reasons.any(is_trouble) {

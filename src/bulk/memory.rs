@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Status(u16),
     /// The connection breaks before anything is stored.
     Refuse,
+    /// A defect.
+    Panic,
     /// Everything is stored, but no answer arrives.
     LoseAnswer,
     /// The answer has one item fewer than the request; everything is stored.
@@ -165,6 +167,13 @@ impl BulkSink for MemorySink {
     async fn send_bulk(&self, gzip: Bytes, _timeout: Duration) -> Result<BulkAnswer, SendError> {
         let delay = self.state.lock().unwrap().delay;
         tokio::time::sleep(delay).await;
+        let panics = self
+            .state
+            .lock()
+            .unwrap()
+            .faults
+            .pop_front_if(|fault| matches!(fault, Fault::Panic));
+        assert!(panics.is_none(), "scripted");
         let mut text = String::new();
         MultiGzDecoder::new(&gzip[..])
             .read_to_string(&mut text)

@@ -151,6 +151,13 @@ impl Body {
         self.segments.iter().map(Segment::num_items).sum()
     }
 
+    /// Its segments, and how many documents each has.
+    pub fn segments(&self) -> impl Iterator<Item = (SegmentId, usize)> {
+        self.segments
+            .iter()
+            .map(|segment| (segment.id, segment.num_items()))
+    }
+
     fn push(&mut self, mut segment: Segment) {
         self.num_bytes += segment.num_bytes();
         // Many small objects share a body: the room their segments were given must not add up.

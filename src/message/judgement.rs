@@ -173,6 +173,7 @@ mod tests {
             first_line: 1,
             failure: reason.map(|reason| Failure::new(reason, "")),
             is_late: false,
+            in_the_way: None,
             rest: None,
             quarantine: None,
             elapsed: Duration::ZERO,

@@ -59,6 +59,8 @@ pub(super) fn log_object(report: &ObjectReport, earlier: &Earlier, message: &Mes
             first_line,
             lines_before,
             becomes,
+            quarantine = report.quarantine.as_ref().map(ToString::to_string),
+            in_the_way = report.in_the_way.as_ref().map(ToString::to_string),
             "object is not finished"
         ),
         Some(failure) => tracing::warn!(

@@ -101,6 +101,13 @@ impl QuarantinedLine {
         }
     }
 
+    /// What its texts take in memory, bytes.
+    pub fn num_bytes_held(&self) -> usize {
+        let raw = self.raw.as_ref().or(self.raw_base64.as_ref());
+        let widths = self.widths.as_ref().map_or(0, |widths| 4 * widths.len());
+        raw.map_or(0, String::len) + self.detail.len() + widths
+    }
+
     fn with_raw(self, line: &[u8]) -> Self {
         match std::str::from_utf8(line) {
             Ok(text) => Self {

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Every arrow is bounded, so memory does not depend on the size or the number of objects: what is held is a few
-//! chunks and one stretch an object in flight, the bodies in flight, and of each object its refused lines, compressed.
+//! chunks and one stretch an object in flight, the bodies in flight, and of each object its refused lines: those that are
+//! settled compressed, and so many as fill a body before that.
 
 mod account;
 mod aside;
@@ -17,6 +18,7 @@ mod progress;
 mod reader;
 pub mod replay;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,7 +28,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::bulk::delivery::{BodyReport, Courier};
-use crate::bulk::{Body, BulkSink, Packer};
+use crate::bulk::{Body, BulkSink, Packer, SegmentId, Verdicts};
 use crate::config::ShipSettings;
 use crate::deadline::Deadline;
 use crate::enrich::Enrichment;
@@ -148,6 +150,8 @@ struct Pass<'a, S, B, K> {
     reader_ids: Vec<Id>,
     stretches: mpsc::Receiver<ReadStretch>,
     deliveries: JoinSet<BodyReport>,
+    /// What is in a body under way: a task that panics cannot tell.
+    bodies: HashMap<Id, Vec<(SegmentId, usize)>>,
     /// Quarantine files on their way.
     writes: JoinSet<(usize, Result<(), Failure>)>,
     packer: Packer,
@@ -192,6 +196,7 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
             reader_ids,
             stretches,
             deliveries: JoinSet::new(),
+            bodies: HashMap::new(),
             writes: JoinSet::new(),
             packer: Packer::new(shipper.settings.bulk_max_bytes),
             packed_since: None,
@@ -208,11 +213,12 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
         let mut open = true;
         while open || !self.readers.is_empty() || !self.deliveries.is_empty() || !self.writes.is_empty() {
             let may_deliver = self.deliveries.len() < self.shipper.settings.bulk_in_flight;
+            let may_read = may_deliver && !self.progress.iter().any(Progress::is_clogged);
             let linger_until = self
                 .packed_since
                 .map_or_else(Instant::now, |since| since + LINGER);
             tokio::select! {
-                stretch = self.stretches.recv(), if open && may_deliver => match stretch {
+                stretch = self.stretches.recv(), if open && may_read => match stretch {
                     Some(stretch) => self.pack(stretch),
                     None => {
                         open = false;
@@ -220,7 +226,7 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
                     }
                 },
                 Some(read) = self.readers.join_next_with_id() => self.note_read(read),
-                Some(delivered) = self.deliveries.join_next() => self.note_delivered(delivered),
+                Some(delivered) = self.deliveries.join_next_with_id() => self.note_delivered(delivered),
                 Some(written) = self.writes.join_next() => self.note_written(written),
                 () = sleep_until(linger_until), if self.packed_since.is_some() && may_deliver => self.flush(),
                 () = sleep_until(self.deadline.stop_at()) => {
@@ -259,8 +265,11 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
     fn deliver(&mut self, body: Body) {
         let courier = Arc::clone(&self.shipper.courier);
         let deadline = self.deadline;
-        self.deliveries
+        let segments = body.segments().collect();
+        let task = self
+            .deliveries
             .spawn(async move { courier.deliver(body, deadline).await });
+        self.bodies.insert(task.id(), segments);
     }
 
     fn note_read(&mut self, read: Result<(Id, (usize, ObjectRead)), JoinError>) {
@@ -279,7 +288,7 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
         }
     }
 
-    fn note_delivered(&mut self, delivered: Result<BodyReport, JoinError>) {
+    fn note_delivered(&mut self, delivered: Result<(Id, BodyReport), JoinError>) {
         // While every turn was taken nothing could leave: from now on the documents wait for company.
         if let Some(since) = &mut self.packed_since
             && self.deliveries.len() + 1 == self.shipper.settings.bulk_in_flight
@@ -287,21 +296,35 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
             *since = Instant::now();
         }
         match delivered {
-            Ok(report) => {
+            Ok((id, report)) => {
+                self.bodies.remove(&id);
                 self.report.note_body(&report);
-                for (segment, verdicts) in report.verdicts {
-                    let number = segment.producer;
-                    if verdicts.failed > 0 {
-                        self.stop[number].store(true, Ordering::Relaxed);
-                    }
-                    self.progress[number].note_verdicts(segment.number, verdicts);
-                    self.set_aside(number);
-                }
+                self.note_verdicts(report.verdicts);
             }
-            // Whose documents they were is lost with the body; those objects never get all their verdicts, which fails them.
             Err(error) => {
-                tracing::error!(error = %panicked("delivering documents", error), "a bulk body was lost");
+                let segments = self.bodies.remove(&error.id()).unwrap_or_default();
+                let failure = panicked("delivering documents", error);
+                let lost = segments.into_iter().map(|(segment, num_items)| {
+                    let verdicts = Verdicts {
+                        failed: num_items as u64,
+                        failure: Some(failure.clone()),
+                        ..Verdicts::default()
+                    };
+                    (segment, verdicts)
+                });
+                self.note_verdicts(lost);
             }
+        }
+    }
+
+    fn note_verdicts(&mut self, verdicts: impl IntoIterator<Item = (SegmentId, Verdicts)>) {
+        for (segment, verdicts) in verdicts {
+            let number = segment.producer;
+            if verdicts.failed > 0 {
+                self.stop[number].store(true, Ordering::Relaxed);
+            }
+            self.progress[number].note_verdicts(segment.number, verdicts);
+            self.set_aside(number);
         }
     }
 
@@ -350,7 +373,7 @@ impl<'a, S: ObjectStore, B: BulkSink, K: Quarantine> Pass<'a, S, B, K> {
             let patience = self.deadline.sending_time_left();
             tokio::select! {
                 Some(read) = self.readers.join_next_with_id() => self.note_read(read),
-                Some(delivered) = self.deliveries.join_next() => self.note_delivered(delivered),
+                Some(delivered) = self.deliveries.join_next_with_id() => self.note_delivered(delivered),
                 Some(written) = self.writes.join_next() => self.note_written(written),
                 () = sleep(patience.max(LEAST_PATIENCE)), if !self.readers.is_empty() => self.readers.abort_all(),
             }

@@ -27,6 +27,8 @@ pub struct ObjectReport {
     pub failure: Option<Failure>,
     /// Whether that is no more than want of time.
     pub is_late: bool,
+    /// Why documents were not sent, or not taken, until the time was up, if that was so.
+    pub in_the_way: Option<Failure>,
     /// Where the time was up in the middle: what another pass may go on with. The counters then are those of the lines
     /// before it. Without a quarantine, some of them may have been refused.
     pub rest: Option<ObjectPass>,
@@ -121,7 +123,7 @@ impl Progress {
             pass,
             started: now,
             last_news: now,
-            account: Account::default(),
+            account: Account::new(quarantine.place.is_some()),
             read: None,
             failure: None,
             aside: Aside::new(quarantine),
@@ -144,6 +146,11 @@ impl Progress {
         while let Some(lines) = self.account.settle() {
             self.aside.gather(&lines);
         }
+    }
+
+    /// Whether no more of it should be read until documents are answered for.
+    pub(super) fn is_clogged(&self) -> bool {
+        self.account.is_clogged()
     }
 
     pub(super) fn note_read(&mut self, read: ObjectRead) {
@@ -198,8 +205,10 @@ impl Progress {
             Some(_) => (Some(out_of_time()), self.account.settled().clone()),
             None => (self.judge(read.as_ref()), self.account.total()),
         };
+        let has_failed = read.as_ref().is_some_and(|read| self.has_failed(read));
         let is_late = failure.as_ref().is_some_and(|failure| {
-            failure.reason == Reason::DeadlineExceeded || self.account.late() == Some(failure)
+            let is_short_of_time = self.account.late().is_some() && !has_failed;
+            failure.reason == Reason::DeadlineExceeded || is_short_of_time
         });
         let counts = self.counts(&sum);
         let read = read.unwrap_or_default();
@@ -209,6 +218,7 @@ impl Progress {
             first_line: self.pass.first_line,
             failure,
             is_late,
+            in_the_way: self.account.late().cloned(),
             rest,
             quarantine: match self.aside {
                 Aside::Kept(file) => Some(file),
@@ -246,6 +256,7 @@ impl Progress {
     fn judge(&self, read: Option<&ObjectRead>) -> Option<Failure> {
         let causes = [
             self.account.failure(),
+            self.account.late(),
             read.and_then(|read| read.summary.failure.as_ref()),
             self.failure.as_ref(),
         ];
@@ -263,11 +274,8 @@ impl Progress {
             let detail = format!("{} of {} lines have an outcome", counts.accounted(), counts.lines);
             return Some(Failure::new(Reason::InternalError, detail));
         }
-        let bad_lines = self.judge_bad_lines();
         let is_late = || read.summary.is_stopped.then(out_of_time);
-        bad_lines
-            .or_else(|| self.account.late().cloned())
-            .or_else(is_late)
+        self.judge_bad_lines().or_else(is_late)
     }
 
     fn judge_bad_lines(&self) -> Option<Failure> {

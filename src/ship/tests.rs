@@ -269,6 +269,41 @@ async fn an_outage_is_transient_even_for_an_object_with_bad_lines() {
     assert_eq!(reason(&report.objects[0]), Some(Reason::BulkUnavailable));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_transient_even_for_a_damaged_object() {
+    let world = World::new();
+    let whole = gzip(&text(0, 3000));
+    let object = world.store.put("truncated", whole[..whole.len() / 2].to_vec());
+    world.sink.always(Some(Fault::Status(503)));
+    let report = world.ship_within(&[object], 30).await;
+    assert_eq!(reason(&report.objects[0]), Some(Reason::BulkUnavailable));
+}
+
+#[tokio::test]
+async fn a_body_that_is_lost_fails_its_objects_and_no_others() {
+    let world = World::with(ShipSettings {
+        objects_in_flight: 1,
+        bulk_in_flight: 1,
+        ..ShipSettings::default()
+    });
+    // More than a body, so that it is the first one's.
+    let lost = world.store.put("lost", gzip(&text(0, 6000)));
+    world.sink.script([Fault::Panic]);
+    let report = world.ship(std::slice::from_ref(&lost)).await;
+    let failure = report.objects[0].failure.as_ref().unwrap();
+    assert_eq!(
+        failure.to_string(),
+        "internal.error: delivering documents: scripted"
+    );
+    let whole = world.store.put("whole", gzip(&text(6000, 300)));
+    let report = world.ship(&[whole, lost]).await;
+    assert_eq!(
+        [reason(&report.objects[0]), reason(&report.objects[1])],
+        [None, None]
+    );
+    assert_eq!(world.sink.num_documents(), 6300);
+}
+
 #[tokio::test]
 async fn an_operators_problem_stops_reading() {
     let world = World::new();
