@@ -33,7 +33,7 @@ next day of flows.
 it: without mappings, never deleted, and no dashboard would understand it. With the guard
 Elasticsearch refuses such an index, the function's messages wait in the queue or the
 dead-letter queue, and nothing is lost. Patterns that deny these names are put in front of what
-action.auto_create_index has.
+action.auto_create_index has; who sets it back removes the guard.
 
 Rights: the cluster privileges manage_index_templates and manage_ilm, and manage on the
 indices, with which Elasticsearch carries out the lifecycle policy; that is the role
