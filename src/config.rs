@@ -12,11 +12,13 @@ use crate::flow::Format;
 use crate::object::ObjectRef;
 use crate::quarantine::Place;
 
+mod checked;
 mod reader;
 mod table;
 
 use reader::Reader;
 
+pub use checked::CheckedSettings;
 pub use table::{SETTINGS, Setting};
 
 const PREFIX: &str = "FLOWSHIP_";
@@ -399,8 +401,7 @@ impl ShipperSettings {
         let queue_url = reader.optional_queue_url("QUEUE_URL");
         let dlq_url = reader.queue_url("DLQ_URL");
         let deadline_margin = reader.deadline_margin();
-        let max_receives = reader.number("MAX_RECEIVES", 1..=1000);
-        let max_receives = u32::try_from(max_receives).unwrap_or(u32::MAX);
+        let max_receives = reader.max_receives();
         let backoff = BackoffSettings {
             base: Duration::from_secs(reader.number("BACKOFF_BASE_SECONDS", 1..=3600)),
             max: Duration::from_secs(reader.number("BACKOFF_MAX_SECONDS", 1..=39_600)),

@@ -5,6 +5,7 @@
 mod convert;
 mod delivery;
 mod deploy;
+mod doctor;
 mod faults;
 mod geo;
 mod kibana;

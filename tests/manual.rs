@@ -7,7 +7,15 @@ const PROGRAMS: [(&str, &str, &[&str]); 2] = [
     (
         "flowctl",
         env!("CARGO_BIN_EXE_flowctl"),
-        &["convert", "setup", "ledger", "lambda-local", "completions", "man"],
+        &[
+            "convert",
+            "setup",
+            "doctor",
+            "ledger",
+            "lambda-local",
+            "completions",
+            "man",
+        ],
     ),
     (
         "redrive",

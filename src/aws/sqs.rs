@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::{AwsContext, describe};
+use crate::queue::arn::QueueArn;
+use crate::queue::{
+    Attribute, Attributes, MessageQueue, OutgoingMessage, QueueError, QueueFinder, QueueStatus,
+    ReceivedMessage, VisibilityChange,
+};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
+    MessageAttributeValue, MessageSystemAttributeName, SendMessageBatchRequestEntry,
 };
-use serde::Deserialize;
 
-use super::{AwsContext, describe};
-use crate::queue::arn::QueueArn;
-use crate::queue::{
-    Attribute, Attributes, MessageQueue, OutgoingMessage, QueueError, QueueFinder, QueueStatus,
-    ReceivedMessage, RedrivePolicy, VisibilityChange,
-};
+mod attributes;
 
 /// One SQS queue.
 #[derive(Clone, Debug)]
@@ -155,36 +155,9 @@ impl MessageQueue for SqsQueue {
     }
 
     async fn status(&self) -> Result<QueueStatus, QueueError> {
-        let answer = self
-            .client
-            .get_queue_attributes()
-            .queue_url(&self.url)
-            .attribute_names(QueueAttributeName::All)
-            .send()
-            .await
-            .map_err(|error| self.call_error("GetQueueAttributes", &error))?;
-        let attributes = answer.attributes.unwrap_or_default();
-        let number = |name: QueueAttributeName| -> u64 {
-            attributes
-                .get(&name)
-                .and_then(|text| text.parse().ok())
-                .unwrap_or_default()
-        };
-        let policy = attributes.get(&QueueAttributeName::RedrivePolicy);
-        Ok(QueueStatus {
-            arn: attributes
-                .get(&QueueAttributeName::QueueArn)
-                .cloned()
-                .unwrap_or_default(),
-            visible: number(QueueAttributeName::ApproximateNumberOfMessages),
-            in_flight: number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
-            delayed: number(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
-            visibility_timeout: Duration::from_secs(number(QueueAttributeName::VisibilityTimeout)),
-            max_message_bytes: attributes
-                .get(&QueueAttributeName::MaximumMessageSize)
-                .and_then(|text| text.parse().ok()),
-            redrive_policy: policy.and_then(|json| parse_redrive_policy(json)),
-        })
+        let attributes = self.attributes().await;
+        let attributes = attributes.map_err(|error| self.call_error("GetQueueAttributes", &error))?;
+        Ok(attributes::status(&attributes))
     }
 
     async fn dead_letter_sources(&self) -> Result<Vec<String>, QueueError> {
@@ -287,25 +260,6 @@ fn per_entry<'a>(
         }
     }
     results
-}
-
-/// `maxReceiveCount` is a number in what people write and a string in what some consoles store.
-fn parse_redrive_policy(json: &str) -> Option<RedrivePolicy> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Policy {
-        dead_letter_target_arn: String,
-        max_receive_count: serde_json::Value,
-    }
-    let policy: Policy = serde_json::from_str(json).ok()?;
-    let count = match &policy.max_receive_count {
-        serde_json::Value::String(text) => text.parse().ok()?,
-        value => value.as_u64()?,
-    };
-    Some(RedrivePolicy {
-        dead_letter_arn: policy.dead_letter_target_arn,
-        max_receive_count: u32::try_from(count).ok()?,
-    })
 }
 
 fn to_sqs(attributes: &Attributes) -> std::collections::HashMap<String, MessageAttributeValue> {
@@ -430,15 +384,5 @@ mod tests {
         for attribute in attributes {
             assert_eq!(from_sqs_value(to_sqs_value(&attribute)), attribute);
         }
-    }
-
-    #[test]
-    fn a_redrive_policy_is_read_with_its_count_as_number_or_text() {
-        for count in ["5", "\"5\""] {
-            let json =
-                format!(r#"{{"deadLetterTargetArn":"arn:aws:sqs:x:1:dlq","maxReceiveCount":{count}}}"#);
-            assert_eq!(parse_redrive_policy(&json).unwrap().max_receive_count, 5);
-        }
-        assert_eq!(parse_redrive_policy("{}"), None);
     }
 }

@@ -20,6 +20,7 @@ struct Arguments {
 enum Command {
     Convert(cli::convert::Arguments),
     Setup(cli::setup::Arguments),
+    Doctor(cli::doctor::Arguments),
     Ledger(cli::ledger::Arguments),
     LambdaLocal(cli::lambda_local::Arguments),
     /// Print the completions of a shell
@@ -48,6 +49,7 @@ async fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Convert(arguments) => cli::convert::run(&arguments, &environment).await,
         Command::Setup(arguments) => cli::setup::run(arguments, environment).await,
+        Command::Doctor(arguments) => cli::doctor::run(arguments, environment).await,
         Command::Ledger(arguments) => cli::ledger::run(arguments, environment).await,
         Command::LambdaLocal(arguments) => cli::lambda_local::run(arguments).await,
         Command::Completions(arguments) => print_completions(&arguments, Arguments::command()),

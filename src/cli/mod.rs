@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 pub mod convert;
+pub mod doctor;
 pub mod lambda_local;
 pub mod ledger;
 pub mod manual;

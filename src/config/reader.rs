@@ -38,6 +38,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What is wrong, for who takes the values that can be read.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
     fn problem(&mut self, name: &'static str, message: impl Into<String>) {
         self.problems.push(Problem {
             name,
@@ -93,6 +98,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn deadline_margin(&mut self) -> Duration {
         Duration::from_millis(self.number("DEADLINE_MARGIN_MS", 500..=300_000))
+    }
+
+    pub(super) fn max_receives(&mut self) -> u32 {
+        u32::try_from(self.number("MAX_RECEIVES", 1..=1000)).unwrap_or(u32::MAX)
     }
 
     pub(super) fn ship(&mut self) -> ShipSettings {

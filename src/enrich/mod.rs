@@ -15,7 +15,7 @@ use crate::object::ObjectStore;
 use crate::outcome::error_chain;
 
 pub use community_id::{CommunityId, CommunityIds, community_id};
-pub use geo::{Coordinates, DatabaseError, Geo, Place, RegionCode};
+pub use geo::{Coordinates, DatabaseDescription, DatabaseError, Geo, Place, RegionCode};
 pub use network_map::{NetworkMap, NetworkMapError};
 pub use zones::{ZoneFinder, ZoneId, ZoneRule, Zones};
 

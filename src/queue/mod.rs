@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) mod arn;
+mod details;
 pub(crate) mod limits;
 #[cfg(test)]
 pub(crate) mod memory;
+
+pub use details::{QueueDetails, Unanswered};
 
 /// Most entries of one batch call. Source: SQS quotas.
 pub const MAX_BATCH_ENTRIES: usize = 10;

@@ -69,7 +69,7 @@ pub(in crate::cli) fn shell_word(word: &str) -> String {
 }
 
 /// A number of bytes in at most eight characters: `999 B`, `1.2 MiB`.
-pub(super) fn bytes(number: u64) -> String {
+pub(in crate::cli) fn bytes(number: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if number < 1024 {
         return format!("{number} B");

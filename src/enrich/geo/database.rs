@@ -10,9 +10,9 @@ use maxminddb::{MaxMindDbError, Reader, WithinOptions};
 use memmap2::Mmap;
 use serde::de::IgnoredAny;
 
-use super::Place;
 use super::map::map;
 use super::record::Layout;
+use super::{DatabaseDescription, Place};
 use crate::fetch::LocalFile;
 
 /// How many records are looked at for one that shows the layout. Databases hold a few networks of which not even the
@@ -109,6 +109,14 @@ impl Database {
                 expected: expected.to_string(),
             }),
             Err(source) => Err(DatabaseError::NotADatabase { location, source }),
+        }
+    }
+
+    pub(super) fn description(&self) -> DatabaseDescription<'_> {
+        let metadata = self.reader.metadata();
+        DatabaseDescription {
+            database_type: &metadata.database_type,
+            built: metadata.build_epoch,
         }
     }
 

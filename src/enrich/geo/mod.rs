@@ -34,6 +34,12 @@ impl Geo {
         Ok(())
     }
 
+    /// What every open database says of itself.
+    pub fn descriptions(&self) -> impl Iterator<Item = DatabaseDescription<'_>> {
+        let databases = self.places.iter().chain(&self.systems);
+        databases.map(Database::description)
+    }
+
     /// Whether there is no database.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty() && self.systems.is_empty()
@@ -53,6 +59,15 @@ impl Geo {
         }
         place
     }
+}
+
+/// What a database says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatabaseDescription<'a> {
+    /// Such as `GeoLite2-City`.
+    pub database_type: &'a str,
+    /// When it was built, Unix seconds.
+    pub built: u64,
 }
 
 /// What is known of an address.

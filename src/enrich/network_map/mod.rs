@@ -188,12 +188,17 @@ impl NetworkMap {
         described.into_map().map_err(|error| vec![error])
     }
 
-    /// The VPC of this id.
-    /// Whether nothing was read into it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.vpcs.is_empty() && self.subnets.is_empty() && self.interfaces.is_empty()
+    /// How many VPCs, subnets and interfaces it knows.
+    pub fn counts(&self) -> [usize; 3] {
+        [self.vpcs.len(), self.subnets.len(), self.interfaces.len()]
     }
 
+    /// Whether nothing was read into it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.counts() == [0; 3]
+    }
+
+    /// The VPC of this id.
     pub(super) fn vpc(&self, id: Tag) -> Option<Vpc> {
         self.vpcs.get(&id).copied()
     }

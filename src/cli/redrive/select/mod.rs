@@ -11,7 +11,7 @@ pub(super) use self::glob::Glob;
 pub(super) use self::when::{When, parse_duration};
 use crate::dead_letter::{DeadLetter, FailedObject};
 
-mod glob;
+pub(in crate::cli) mod glob;
 mod when;
 
 /// Shortest beginning of a message id that is taken for one.

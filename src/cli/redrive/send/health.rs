@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-use serde::Deserialize;
-
 use super::proof::Ledger;
 use crate::aws::AwsContext;
+use crate::cli::doctor::check::{Check, Verdict};
+use crate::cli::doctor::cluster::{judge_health, reply};
+use crate::cli::doctor::queues::{judge_redrive_policy, judge_visibility};
 use crate::config::{ElasticsearchSettings, Environment, FunctionTimes, Installation};
 use crate::elasticsearch::client::Client;
 use crate::elasticsearch::renewal::SecretStore;
@@ -18,11 +18,22 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the checks found.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::cli::redrive) struct Findings {
+pub(in crate::cli) struct Findings {
     /// Why it should not be sent.
-    pub(in crate::cli::redrive) refusals: Vec<String>,
+    pub(in crate::cli) refusals: Vec<String>,
     /// What one should know.
-    pub(in crate::cli::redrive) notes: Vec<String>,
+    pub(in crate::cli) notes: Vec<String>,
+}
+
+impl Findings {
+    /// What a check of `flowctl doctor` found.
+    fn take(&mut self, check: &Check) {
+        let complaints = match check.verdict {
+            Verdict::Fail => &mut self.refusals,
+            _ => &mut self.notes,
+        };
+        complaints.extend(check.complaint());
+    }
 }
 
 /// Asks Elasticsearch, if it is set; the ledger, if there is one.
@@ -47,10 +58,6 @@ pub(in crate::cli::redrive) async fn check_elasticsearch(
 }
 
 async fn ask(environment: &Environment, findings: &mut Findings) -> anyhow::Result<Option<Ledger>> {
-    #[derive(Deserialize)]
-    struct Health {
-        status: String,
-    }
     let settings = ElasticsearchSettings::read(environment)?;
     let index = Installation::read(environment)?.ledger_index;
     let client = Client::connect(&settings, async |arn| {
@@ -58,26 +65,16 @@ async fn ask(environment: &Environment, findings: &mut Findings) -> anyhow::Resu
     })
     .await?;
     client.probe().await?;
-    let answer = client
-        .get("_cluster/health?filter_path=status")
-        .await
-        .context("Elasticsearch's health")?;
-    match answer.status {
-        200 => {
-            let health: Health = serde_json::from_slice(&answer.body).context("Elasticsearch's health")?;
-            if health.status == "red" {
-                let why = "Elasticsearch's health is red: some indices cannot be written".to_owned();
-                findings.refusals.push(why);
-            }
-        }
-        403 => findings.notes.push(
-            "Elasticsearch's health is not known: the credentials lack the cluster privilege `monitor`"
-                .to_owned(),
-        ),
-        status => findings.refusals.push(format!(
-            "Elasticsearch is not well: its health is answered with {status}"
-        )),
+    let answer = reply::get(&client, reply::HEALTH).await;
+    let health = judge_health(&answer);
+    if health.verdict == Verdict::Skipped {
+        let why = health.remedy.as_deref().unwrap_or_default();
+        findings.notes.push(format!(
+            "Elasticsearch's health is not known: {}; {why}",
+            health.found
+        ));
     }
+    findings.take(&health);
     Ok(index.map(|index| Ledger { client, index }))
 }
 
@@ -88,34 +85,12 @@ pub(in crate::cli::redrive) fn check_settings(
     times: &FunctionTimes,
     findings: &mut Findings,
 ) {
-    match &main.redrive_policy {
-        None => findings.refusals.push(
-            "the main queue has no redrive policy: a message that crashes the function would go round for ever"
-                .to_owned(),
-        ),
-        Some(policy) if policy.dead_letter_arn != dlq.arn => findings.refusals.push(format!(
-            "the main queue's redrive policy moves messages to {}, not to {}",
-            policy.dead_letter_arn, dlq.arn
-        )),
-        Some(_) => {}
-    }
-    let visibility = main.visibility_timeout;
-    let seconds = visibility.as_secs();
-    if visibility < times.deadline_margin {
-        findings.refusals.push(format!(
-            "the main queue's visibility timeout of {seconds} s is below FLOWSHIP_DEADLINE_MARGIN_MS: messages come back \
-             while they are being handled; AWS advises 6 times the function's timeout"
-        ));
-    } else if visibility < times.bulk_timeout {
-        findings.notes.push(format!(
-            "the main queue's visibility timeout of {seconds} s is below FLOWSHIP_BULK_TIMEOUT_MS: messages may come back \
-             while they are being handled; AWS advises 6 times the function's timeout"
-        ));
-    }
+    findings.take(&judge_redrive_policy(main, Some(&dlq.arn)));
+    findings.take(&judge_visibility(main, None, times));
 }
 
 /// Messages that wait while none is in flight have no consumer. Whether an empty queue has one only a message shows.
-pub(in crate::cli::redrive) async fn check_consumer<Q: MessageQueue>(
+pub(in crate::cli) async fn check_consumer<Q: MessageQueue>(
     main: &Q,
     findings: &mut Findings,
 ) -> Result<(), QueueError> {
@@ -178,10 +153,10 @@ mod tests {
             found(&status(30, Some("arn:dlq"))),
         ];
         insta::assert_snapshot!(told.concat().join("\n"), @"
-        the main queue has no redrive policy: a message that crashes the function would go round for ever
-        the main queue's redrive policy moves messages to arn:other, not to arn:dlq
-        the main queue's visibility timeout of 10 s is below FLOWSHIP_DEADLINE_MARGIN_MS: messages come back while they are being handled; AWS advises 6 times the function's timeout
-        note: the main queue's visibility timeout of 30 s is below FLOWSHIP_BULK_TIMEOUT_MS: messages may come back while they are being handled; AWS advises 6 times the function's timeout
+        the main queue has no redrive policy: a message that crashes the function would go round for ever; set its RedrivePolicy to the dead-letter queue
+        the main queue's redrive policy moves messages to arn:other, not to arn:dlq; set both to the same queue: otherwise half of the dead letters lie where nobody looks
+        the main queue's visibility timeout of 10 s is below FLOWSHIP_DEADLINE_MARGIN_MS: messages come back while they are being handled; set it to 6 times the function's timeout, as AWS advises
+        note: the main queue's visibility timeout of 30 s is below FLOWSHIP_BULK_TIMEOUT_MS: messages may come back while they are being handled; set it to 6 times the function's timeout, as AWS advises
         ");
     }
 

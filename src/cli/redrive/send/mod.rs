@@ -30,7 +30,7 @@ use crate::queue::{MAX_BATCH_ENTRIES, MessageQueue, QueueError, QueueStatus, Vis
 
 mod canary;
 mod gather;
-pub(super) mod health;
+pub(in crate::cli) mod health;
 pub(super) mod journal;
 mod letter;
 mod pace;

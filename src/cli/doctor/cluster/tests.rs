@@ -1,0 +1,446 @@
+//! The answers are written by hand, in the shapes of the Elasticsearch reference's pages on each API.
+
+use serde_json::{Value, json};
+
+use super::super::check::Verdict;
+use super::*;
+use crate::config::Environment;
+
+const NOW: &str = "2026-11-21T12:00:00Z";
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+fn installation() -> Installation {
+    Installation::read(&Environment::default()).unwrap()
+}
+
+fn told(check: &Check) -> String {
+    let lines = [format!("{:?} {}: {}", check.verdict, check.name, check.found)];
+    lines
+        .iter()
+        .chain(&check.details)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join("\n    ")
+}
+
+fn all(checks: impl IntoIterator<Item = Check>) -> String {
+    checks
+        .into_iter()
+        .map(|check| told(&check))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn questions_that_fail_are_findings() {
+    let replies = [
+        Reply::Denied,
+        Reply::Absent,
+        Reply::Failed("Elasticsearch answers 503 -: down".to_owned()),
+        Reply::Found(json!([])),
+        Reply::Found(json!({})),
+    ];
+    for reply in &replies {
+        let facts = Facts {
+            now: now(),
+            is_https: true,
+            root: reply.clone(),
+            nodes: reply.clone(),
+            certificates: reply.clone(),
+            rights: reply.clone(),
+            health: reply.clone(),
+            settings: reply.clone(),
+            clock: Clock {
+                before: now(),
+                stats: reply.clone(),
+                after: now(),
+            },
+            plan: Err(SetupError::Forbidden {
+                verb: setup::Verb::Read,
+                part: "x".to_owned(),
+                status: 403,
+                privilege: "manage_index_templates",
+            }),
+            indices: reply.clone(),
+            mappings: reply.clone(),
+            ilm: reply.clone(),
+            newest: Some(reply.clone()),
+        };
+        let checks = judge(&facts, &installation(), true);
+        assert!(checks.len() >= 12, "{reply:?}: {checks:?}");
+    }
+}
+
+#[test]
+fn each_node_that_is_not_reached_is_named() {
+    let unreachable = || {
+        Err(ClientError::Unreachable {
+            url: "https://es-2/".to_owned(),
+            detail: "connection refused".to_owned(),
+        })
+    };
+    let one = access::judge_probes(&[("https://es-1/", Ok(())), ("https://es-2/", unreachable())]);
+    let none = access::judge_probes(&[("https://es-2/", unreachable())]);
+    insta::assert_snapshot!(all(one.into_iter().chain(none)), @"
+    Ok es.reachable: https://es-1/
+    Warn es.reachable: one of several: FLOWSHIP_ELASTICSEARCH_URLS: Elasticsearch cannot be reached at https://es-2/: connection refused
+    Fail es.reachable: FLOWSHIP_ELASTICSEARCH_URLS: Elasticsearch cannot be reached at https://es-2/: connection refused
+    ");
+}
+
+#[test]
+fn versions_are_those_that_were_tried() {
+    let root = |version: Value| Reply::Found(json!({ "version": version }));
+    let checks = [
+        root(json!({"number": "8.19.8"})),
+        root(json!({"number": "9.2.0", "build_flavor": "serverless"})),
+        root(json!({"number": "7.17.0"})),
+        root(json!({"number": "3.8.0", "distribution": "opensearch"})),
+        Reply::Absent,
+    ]
+    .map(|root| {
+        access::judge_version(
+            &root,
+            &Reply::Found(json!({"nodes": {"a": {"version": "9.0.1"}}})),
+        )
+    });
+    insta::assert_snapshot!(all(checks), @"
+    Ok es.version: 8.19.8
+    Ok es.version: 9.2.0
+    Fail es.version: 7.17.0
+    Warn es.version: opensearch 3.8.0, which nobody has tried
+    Ok es.version: 9.0.1
+    ");
+}
+
+#[test]
+fn certificates_end() {
+    let ends = |expiry: &str| {
+        let list = json!([
+            {"path": "ca.crt", "format": "PEM", "subject_dn": "CN=ca", "has_private_key": false, "expiry": "2026-11-22T00:00:00.000Z"},
+            {"path": "http.crt", "format": "PEM", "subject_dn": "CN=es-1", "has_private_key": true, "expiry": expiry},
+        ]);
+        access::judge_certificates(&Reply::Found(list), true, now())
+    };
+    let checks = [
+        ends("2027-11-21T12:00:00.000Z"),
+        ends("2026-12-20T12:00:00.000Z"),
+        ends("2026-11-21T11:00:00.000Z"),
+        access::judge_certificates(&Reply::Denied, true, now()),
+        access::judge_certificates(&Reply::Absent, false, now()),
+    ];
+    insta::assert_snapshot!(all(checks), @"
+    Ok es.certificate: trusted; CN=es-1 ends 2027-11-21T12:00:00Z, in 365 days
+    Warn es.certificate: trusted; CN=es-1 ends 2026-12-20T12:00:00Z, in 29 days
+    Fail es.certificate: trusted; CN=es-1 ends 2026-11-21T11:00:00Z, in 0 days
+    Skipped es.certificate: trusted; the credentials do not allow to look
+    Warn es.certificate: none: what is sent, credentials with it, can be read on the way
+    ");
+}
+
+#[test]
+fn every_right_is_told() {
+    let question = access::rights_question(&installation(), true);
+    assert_eq!(
+        question,
+        json!({
+            "index": [
+                {"names": ["flowlogs-*"], "privileges": ["create_doc", "auto_configure", "view_index_metadata"]},
+                {"names": ["flowship-ledger-*"], "privileges": ["index", "auto_configure", "read"]},
+            ],
+            "cluster": ["manage_index_templates", "manage_ilm"],
+        })
+    );
+    let answer = json!({
+        "username": "shipper", "has_all_requested": false,
+        "cluster": {"manage_index_templates": false, "manage_ilm": false},
+        "index": {
+            "flowlogs-*": {"create_doc": false, "auto_configure": true},
+            "flowship-ledger-*": {"index": true, "auto_configure": true},
+        },
+        "application": {},
+    });
+    let checks = access::judge_rights(&Reply::Found(answer), &installation(), true);
+    let off = access::judge_rights(&Reply::Absent, &installation(), false);
+    insta::assert_snapshot!(all(checks.into_iter().chain(off)), @"
+    Fail es.rights.flow-logs: shipper, on flowlogs-*: create_doc NO, auto_configure yes
+    Ok es.rights.ledger: shipper, on flowship-ledger-*: index yes, auto_configure yes
+    Fail es.rights.installer: shipper, on the cluster: manage_index_templates NO, manage_ilm NO
+    Warn es.security: off: whoever reaches the server may read and delete everything
+    ");
+}
+
+/// A search for what one may not read finds nothing, and is answered with 200.
+#[test]
+fn what_may_not_be_seen_is_not_taken_for_nothing() {
+    let answer = |may_read: bool| Reply::Found(json!({"index": {"flowship-ledger-*": {"read": may_read}}}));
+    let nothing = Reply::Found(json!({"hits": {"hits": []}}));
+    let seen = |rights: &Reply| access::seen(rights, "flowship-ledger-*", "read", &nothing).clone();
+    assert_eq!(seen(&answer(false)), Reply::Denied);
+    assert_eq!(seen(&answer(true)), nothing);
+    assert_eq!(seen(&Reply::Absent), nothing);
+}
+
+#[test]
+fn health_is_red_yellow_or_green() {
+    let of = |status: &str| judge_health(&Reply::Found(json!({ "status": status })));
+    insta::assert_snapshot!(all(["green", "yellow", "red"].map(of)), @"
+    Ok es.health: green
+    Ok es.health: yellow: replicas are missing, nothing is refused
+    Fail es.health: Elasticsearch's health is red: some indices cannot be written
+    ");
+}
+
+fn settings(values: Value) -> Reply {
+    Reply::Found(json!({"persistent": values, "transient": {}, "defaults": {
+        "cluster.max_shards_per_node": "1000",
+        "cluster.routing.allocation.disk.threshold_enabled": "true",
+        "cluster.routing.allocation.disk.watermark.low": "85%",
+        "cluster.routing.allocation.disk.watermark.low.max_headroom": "200GB",
+        "cluster.routing.allocation.disk.watermark.high": "90%",
+        "cluster.routing.allocation.disk.watermark.high.max_headroom": "150GB",
+        "cluster.routing.allocation.disk.watermark.flood_stage": "95%",
+        "cluster.routing.allocation.disk.watermark.flood_stage.max_headroom": "100GB",
+        "action.auto_create_index": "true",
+    }}))
+}
+
+#[test]
+fn shards_are_counted_against_what_may_be() {
+    let of = |active: u64, unassigned: u64| {
+        let health = json!({
+            "number_of_data_nodes": 2, "active_shards": active, "initializing_shards": 0, "unassigned_shards": unassigned,
+        });
+        room::judge_shards(&Reply::Found(health), &settings(json!({})))
+    };
+    insta::assert_snapshot!(all([of(1700, 99), of(1700, 100), of(1000, 1000)]), @"
+    Ok es.shards: 1799 of 2000 (89 %), 1000 a data node
+    Warn es.shards: 1800 of 2000 (90 %), 1000 a data node
+    Fail es.shards: 2000 of 2000 (100 %), 1000 a data node: no new index can be created
+    ");
+}
+
+#[test]
+fn disks_are_measured_by_their_watermarks() {
+    let of = |total: u64, available: u64, values: Value| {
+        let nodes = json!({"nodes": {
+            "x": {"name": "es-1", "roles": ["data_hot"], "fs": {"total": {"total_in_bytes": total, "available_in_bytes": available}}},
+            "y": {"name": "es-2", "roles": ["master"], "fs": {"total": {"total_in_bytes": 100, "available_in_bytes": 1}}},
+        }});
+        room::judge_disks(&Reply::Found(nodes), &settings(values))
+    };
+    let gib = 1_u64 << 30;
+    let checks = [
+        of(100 * gib, 15 * gib, json!({})),
+        of(100 * gib, 15 * gib - 1, json!({})),
+        of(100 * gib, 9 * gib, json!({})),
+        of(100 * gib, 5 * gib - 1, json!({})),
+        // 85 % of a large disk would leave terabytes unused.
+        of(10_000 * gib, 201 * gib, json!({})),
+        of(
+            100 * gib,
+            gib,
+            json!({
+                "cluster.routing.allocation.disk.watermark.low": "3gb",
+                "cluster.routing.allocation.disk.watermark.high": "2gb",
+                "cluster.routing.allocation.disk.watermark.flood_stage": "500mb",
+            }),
+        ),
+        of(
+            100 * gib,
+            1,
+            json!({"cluster.routing.allocation.disk.threshold_enabled": "false"}),
+        ),
+    ];
+    insta::assert_snapshot!(all(checks), @"
+    Ok es.disk: es-1: 15.0 GiB of 100 GiB free, below the watermarks
+    Warn es.disk: es-1: 14.9 GiB of 100 GiB free, no more shards are put here
+    Warn es.disk: es-1: 9.0 GiB of 100 GiB free, shards are moved away
+    Fail es.disk: es-1: 4.9 GiB of 100 GiB free, indices are write-blocked
+    Ok es.disk: es-1: 201 GiB of 9.7 TiB free, below the watermarks
+    Warn es.disk: es-1: 1.0 GiB of 100 GiB free, shards are moved away
+    Skipped es.disk: the watermarks are switched off: a full disk stops a node
+    ");
+}
+
+#[test]
+fn clocks_differ_by_more_than_the_way_takes() {
+    let of = |theirs: i64| {
+        room::judge_clock(&Clock {
+            before: now(),
+            stats: Reply::Found(json!({"nodes": {"x": {"timestamp": now().as_millisecond() + theirs}}})),
+            after: now() + jiff::SignedDuration::from_millis(40),
+        })
+    };
+    insta::assert_snapshot!(all([of(20), of(-1500), of(30_040), of(30_041)]), @"
+    Ok es.clock: no difference that could be seen (to 40 ms)
+    Ok es.clock: a node is 1.500 s behind the clock here (to 40 ms)
+    Ok es.clock: a node is 30.000 s ahead of the clock here (to 40 ms)
+    Warn es.clock: a node is 30.001 s ahead of the clock here (to 40 ms)
+    ");
+}
+
+#[test]
+fn indices_are_created_by_the_first_pattern_that_fits() {
+    let of = |value: &str| {
+        let check = room::judge_auto_create(
+            &settings(json!({"action.auto_create_index": value})),
+            &installation(),
+        );
+        check.verdict
+    };
+    let guarded = [
+        "false",
+        "-flowlogs-*,-flowship-ledger-*,+*",
+        "logs-*",
+        "-flow*,+flowlogs-*",
+    ];
+    let open = ["true", "*", "-flowlogs-*,+*", "+flowlogs-vpc-*,-*", ""];
+    assert_eq!(guarded.map(of), [Verdict::Ok; 4]);
+    assert_eq!(
+        open[..4].iter().map(|value| of(value)).collect::<Vec<_>>(),
+        [Verdict::Warn; 4]
+    );
+    let check = room::judge_auto_create(
+        &settings(json!({"action.auto_create_index": "-x,+*"})),
+        &installation(),
+    );
+    insta::assert_snapshot!(check.remedy.unwrap(), @r#"PUT _cluster/settings {"persistent": {"action.auto_create_index": "-flowlogs-*,-flowship-ledger-*,-x,+*"}}: the templates still create theirs"#);
+}
+
+fn plan(change: impl FnOnce(&mut Vec<setup::Step>)) -> Result<Plan, SetupError> {
+    let mut steps: Vec<setup::Step> = setup::parts(&installation())
+        .into_iter()
+        .map(|part| setup::Step {
+            part,
+            action: setup::Action::Leave,
+            differences: Vec::new(),
+        })
+        .collect();
+    change(&mut steps);
+    Ok(Plan { steps, has_ilm: true })
+}
+
+fn changed(step: &mut setup::Step, path: &str) {
+    step.action = setup::Action::Change;
+    step.differences.push(setup::Difference {
+        path: path.to_owned(),
+        server: Some("a".to_owned()),
+        ours: Some("b".to_owned()),
+    });
+}
+
+#[test]
+fn templates_are_missing_or_differ_in_meaning_or_in_taste() {
+    let plans = [
+        plan(|_| ()),
+        plan(|steps| steps[0].action = setup::Action::Skip(setup::SkipReason::PolicyKept)),
+        plan(|steps| steps[0].action = setup::Action::Skip(setup::SkipReason::NoIlm)),
+        plan(|steps| changed(&mut steps[1], "settings.index.refresh_interval")),
+        plan(|steps| changed(&mut steps[2], "mappings.dynamic")),
+        plan(|steps| steps[4].action = setup::Action::Create),
+    ];
+    insta::assert_snapshot!(all(plans.iter().map(content::judge_templates)), @"
+    Ok es.templates: 8 parts of this version
+    Ok es.templates: 7 parts of this version, and a retention of your own
+    Ok es.templates: 7 parts of this version; this server has no ILM: nothing is deleted by itself
+    Warn es.templates: parts that differ from this version's: 1
+        component template flowlogs-vpc-settings: settings.index.refresh_interval: a → b
+    Fail es.templates: parts that differ from this version's: 1
+        component template flowlogs-vpc-mappings: mappings.dynamic: a → b
+    Fail es.templates: 1 of 8 parts are missing
+        index template flowlogs-vpc: missing
+    ");
+}
+
+#[test]
+fn indices_with_guessed_fields_are_named() {
+    let indices =
+        json!({"flowlogs-vpc-2026.11.20": {"settings": {}}, "flowlogs-vpc-2026.11.21": {"settings": {}}});
+    let of =
+        |mappings: Value| content::judge_mappings(&Reply::Found(indices.clone()), &Reply::Found(mappings));
+    let checks = [
+        of(json!({
+            "flowlogs-vpc-2026.11.20": {"mappings": {"dynamic": "false"}},
+            "flowlogs-vpc-2026.11.21": {"mappings": {"dynamic": "false"}},
+        })),
+        of(json!({"flowlogs-vpc-2026.11.20": {"mappings": {"dynamic": "false"}}})),
+        content::judge_mappings(&Reply::Found(json!({})), &Reply::Found(json!({}))),
+    ];
+    insta::assert_snapshot!(all(checks), @"
+    Ok es.mappings: all of flowship's templates: 2
+    Fail es.mappings: 1 of 2 indices take any field with a type that is guessed: they were made without flowship's template
+        flowlogs-vpc-2026.11.21
+    Ok es.mappings: there are no indices yet
+    ");
+}
+
+#[test]
+fn blocks_matter_where_documents_still_come() {
+    let of = |index: &str, block: &str| {
+        let settings = json!({index: {"settings": {format!("index.blocks.{block}"): "true"}}});
+        content::judge_blocks(&Reply::Found(settings), now())
+    };
+    let checks = [
+        of("flowlogs-vpc-2026.11.21", "write"),
+        of("flowlogs-vpc-2026.11.10", "write"),
+        of("flowlogs-vpc-2026.11.10", "read_only_allow_delete"),
+        of("flowship-ledger-2026.11", "read_only"),
+        of("flowlogs-vpc-2026.11.21", "metadata"),
+    ];
+    insta::assert_snapshot!(all(checks), @"
+    Fail es.blocks: recent indices that take no documents: 1
+        flowlogs-vpc-2026.11.21: write
+    Ok es.blocks: older indices that take no documents, so that what comes late is refused: 1
+    Fail es.blocks: indices that take no documents, because a disk was full: 1
+        flowlogs-vpc-2026.11.10: read_only_allow_delete
+    Fail es.blocks: recent indices that take no documents: 1
+        flowship-ledger-2026.11: read_only
+    Ok es.blocks: none
+    ");
+}
+
+#[test]
+fn indices_that_ilm_is_stuck_with_are_named_with_the_reason() {
+    let explained = json!({"indices": {"flowlogs-vpc-2025.10.01": {
+        "index": "flowlogs-vpc-2025.10.01", "managed": true, "policy": "flowlogs-vpc", "phase": "warm",
+        "step": "ERROR", "failed_step": "forcemerge",
+        "step_info": {"type": "cluster_block_exception", "reason": "index read-only"},
+    }}});
+    let checks = [
+        Reply::Found(explained),
+        Reply::Found(json!({"indices": {}})),
+        Reply::Absent,
+    ];
+    insta::assert_snapshot!(all(checks.iter().map(content::judge_ilm)), @"
+    Fail es.ilm: indices that ILM is stuck with, so that they are not deleted: 1
+        flowlogs-vpc-2025.10.01: forcemerge: index read-only
+    Ok es.ilm: no index is stuck
+    Skipped es.ilm: this server has no ILM: nothing is deleted by itself
+    ");
+}
+
+#[test]
+fn a_ledger_that_is_quiet_is_a_warning() {
+    let of = |time: &str| {
+        let hits = json!({"hits": {"hits": [{"_source": {"@timestamp": time}}]}});
+        content::judge_ledger(&Reply::Found(hits), "flowship-ledger", now())
+    };
+    let checks = [
+        of("2026-11-21T11:59:00.123Z"),
+        of("2026-11-21T11:00:00.000Z"),
+        content::judge_ledger(
+            &Reply::Found(json!({"hits": {"hits": []}})),
+            "flowship-ledger",
+            now(),
+        ),
+    ];
+    insta::assert_snapshot!(all(checks), @"
+    Ok ledger.newest: the newest object was shipped at 2026-11-21T11:59:00Z, 0 minutes ago
+    Warn ledger.newest: the newest object was shipped at 2026-11-21T11:00:00Z, 60 minutes ago
+    Warn ledger.newest: flowship-ledger-* has no entry: nothing was shipped yet
+    ");
+}
