@@ -7,15 +7,17 @@ use serde_json::{Value, json};
 use super::error::{no_answer, refusal};
 use super::{Action, Part, SetupError, Step, Verb};
 use crate::assets::Kind;
+use crate::config::Installation;
 use crate::elasticsearch::client::Client;
 
 const SETTING: &str = "action.auto_create_index";
 
 /// Asks what the cluster allows, and extends it. Needs the cluster privilege `monitor` (the change: `manage`).
-pub(super) async fn step(client: &Client, parts: &[Part]) -> Result<Step, SetupError> {
-    let templates = parts.iter().filter(|part| part.kind == Kind::IndexTemplate);
-    let patterns = templates.flat_map(|template| strings(&template.body["index_patterns"]));
-    let denials: Vec<String> = patterns.map(|pattern| format!("-{pattern}")).collect();
+pub(super) async fn step(client: &Client, installation: &Installation) -> Result<Step, SetupError> {
+    let prefixes = [&installation.index_prefix]
+        .into_iter()
+        .chain(&installation.ledger_index);
+    let denials: Vec<String> = prefixes.map(|prefix| format!("-{prefix}-*")).collect();
 
     // Without defaults, what stands in elasticsearch.yml would not be told.
     let path = "_cluster/settings?include_defaults=true&filter_path=*.action.auto_create_index";
@@ -83,10 +85,6 @@ fn part(value: &str) -> Part {
 
 fn body(value: &str) -> Value {
     json!({"persistent": {SETTING: value}})
-}
-
-fn strings(list: &Value) -> impl Iterator<Item = &str> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ pub async fn plan_with(
     }
     // Last, because the templates must be there.
     let guard = match choices.guard_auto_create {
-        true => Some(guard::step(client, &parts).await?),
+        true => Some(guard::step(client, installation).await?),
         false => None,
     };
     let steps = parts.into_iter().zip(found).map(|(part, found)| match found {
