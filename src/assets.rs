@@ -9,7 +9,7 @@ pub const FILE_PREFIX: &str = "flowlogs";
 /// What the names of the ledger's files begin with; `LEDGER_INDEX` replaces it.
 pub const LEDGER_FILE_PREFIX: &str = "flowship-ledger";
 
-/// What a file installs.
+/// What is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Index lifecycle policy.
@@ -18,6 +18,10 @@ pub enum Kind {
     ComponentTemplate,
     /// Index template.
     IndexTemplate,
+    /// Role of a user or an API key.
+    Role,
+    /// A setting of the whole cluster; there is no file of it, because it extends what the cluster has.
+    ClusterSetting,
 }
 
 /// One file, as `PUT` takes it.
@@ -87,6 +91,33 @@ pub const ASSETS: [Asset; 8] = [
     },
 ];
 
+/// The rights that it takes: to ship, to install, to look. An index privilege of the installer is not setup's but that
+/// of the lifecycle policy, which Elasticsearch carries out with the rights of whoever put it there last (Elastic's page
+/// "Create or update lifecycle policy").
+pub const ROLES: [Asset; 3] = [
+    role(
+        "flowlogs-installer",
+        include_str!("../index-templates/role/flowlogs-installer.json"),
+    ),
+    role(
+        "flowlogs-reader",
+        include_str!("../index-templates/role/flowlogs-reader.json"),
+    ),
+    role(
+        "flowlogs-shipper",
+        include_str!("../index-templates/role/flowlogs-shipper.json"),
+    ),
+];
+
+const fn role(name: &'static str, text: &'static str) -> Asset {
+    Asset {
+        kind: Kind::Role,
+        name,
+        needs_ilm: false,
+        text,
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -136,17 +167,20 @@ pub(crate) mod tests {
         }
         let in_table: BTreeSet<_> = ASSETS
             .iter()
+            .chain(&ROLES)
             .map(|asset| {
                 let folder = match asset.kind {
                     Kind::IlmPolicy => "ilm",
                     Kind::ComponentTemplate => "component",
                     Kind::IndexTemplate => "index",
+                    Kind::Role => "role",
+                    Kind::ClusterSetting => panic!("{} has no file", asset.name),
                 };
                 root.join(folder).join(format!("{}.json", asset.name))
             })
             .collect();
         assert_eq!(in_folder, in_table);
-        for asset in &ASSETS {
+        for asset in ASSETS.iter().chain(&ROLES) {
             assert!(
                 serde_json::from_str::<Value>(asset.text).is_ok(),
                 "{}",

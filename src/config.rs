@@ -205,6 +205,13 @@ impl Installation {
     }
 }
 
+/// Where Kibana is, if it is to be told anything.
+pub fn read_kibana_url(environment: &Environment) -> Result<Option<Url>, ConfigError> {
+    let mut reader = Reader::new(environment);
+    let url = reader.kibana_url();
+    reader.finish(Some(url))
+}
+
 /// How long the function takes over what, as far as its settings say.
 #[derive(Clone, Debug)]
 pub struct FunctionTimes {

@@ -24,6 +24,7 @@
 //! | [`document`] | a row | ECS JSON, document id, index name |
 //! | [`bulk`] | documents | bulk bodies, then one verdict per document (the [`bulk::BulkSink`] seam) |
 //! | [`elasticsearch`] | bulk bodies, templates | HTTP calls of the official client; `setup` |
+//! | [`kibana`] | saved objects, alert rules | HTTP calls of Kibana's API; `setup` |
 //! | [`outcome`] | verdicts | counters and the closed list of reasons |
 //! | [`ship`] | objects | reports: the only module that sees all stages |
 //! | [`quarantine`] | single refused lines | a file beside them, with their reasons (the [`quarantine::Quarantine`] seam) |
@@ -56,6 +57,7 @@ pub mod elasticsearch;
 pub mod enrich;
 pub mod fetch;
 pub mod flow;
+pub mod kibana;
 pub mod lambda;
 pub mod ledger;
 pub mod message;

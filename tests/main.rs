@@ -17,6 +17,7 @@ mod quarantine;
 mod quarantine_replay;
 mod redrive;
 mod rights;
+mod roles;
 mod security;
 mod settings;
 mod setup;

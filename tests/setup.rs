@@ -1,8 +1,10 @@
 //! `flowctl setup` against a real server: what it installs is found again, set back, and does what the templates
 //! promise. Each test takes its own prefix, so they may share a server.
 
+use std::process::Command;
+
 use flowship::elasticsearch::client::Client;
-use flowship::elasticsearch::setup::{self, Action, SkipReason};
+use flowship::elasticsearch::setup::{self, Action, Choices, Plan, SkipReason, Store};
 use serde_json::{Value, json};
 
 use crate::support::Stack;
@@ -60,7 +62,7 @@ async fn a_second_run_finds_everything_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_setting_changed_by_hand_is_shown_and_set_back() {
+async fn a_setting_changed_by_hand_is_shown_and_set_back_on_request() {
     let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-1");
     install(client, prefix).await;
     let path = format!("_component_template/{prefix}-vpc-settings");
@@ -70,7 +72,18 @@ async fn a_setting_changed_by_hand_is_shown_and_set_back() {
     body["template"]["settings"]["index"]["refresh_interval"] = json!("5s");
     assert_eq!(client.put(&path, body.to_string()).await.unwrap().status, 200);
 
-    let plan = setup::plan(client, &installation(prefix), false).await.unwrap();
+    let refused = setup::plan(client, &installation(prefix), false).await.unwrap();
+    assert_eq!(refused.num_refused(), 1);
+    setup::apply(client, &refused).await.unwrap();
+    assert_eq!(refresh_interval(client, &path).await, "5s");
+
+    let force = Choices {
+        force: true,
+        ..Choices::default()
+    };
+    let plan = setup::plan_with(client, &installation(prefix), &force)
+        .await
+        .unwrap();
     let changed: Vec<String> = plan
         .steps
         .iter()
@@ -80,9 +93,13 @@ async fn a_setting_changed_by_hand_is_shown_and_set_back() {
         .collect();
     assert_eq!(changed, ["settings.index.refresh_interval: 5s → 30s"]);
     setup::apply(client, &plan).await.unwrap();
-    let settings = get(client, &path).await;
-    let index = &settings["component_templates"][0]["component_template"]["template"]["settings"]["index"];
-    assert_eq!(index["refresh_interval"], "30s");
+    assert_eq!(refresh_interval(client, &path).await, "30s");
+}
+
+async fn refresh_interval(client: &Client, path: &str) -> Value {
+    let settings = get(client, path).await;
+    let template = &settings["component_templates"][0]["component_template"]["template"];
+    template["settings"]["index"]["refresh_interval"].clone()
 }
 
 /// A document with every field of this version, found under every name and in every way that is promised.
@@ -196,4 +213,176 @@ async fn the_custom_component_overrides() {
     let settings = get(client, &format!("{index}/_settings")).await;
     let replicas = &settings[index.as_str()]["settings"]["index"]["number_of_replicas"];
     assert_eq!(replicas, "0");
+}
+
+fn stored(store: Store) -> Choices {
+    Choices {
+        store: Some(store),
+        ..Choices::default()
+    }
+}
+
+async fn install_stored(client: &Client, prefix: &str, store: Store) {
+    let plan = setup::plan_with(client, &installation(prefix), &stored(store))
+        .await
+        .unwrap();
+    assert_eq!(
+        plan.num_refused(),
+        0,
+        "an installed part is not taken for a changed one"
+    );
+    setup::apply(client, &plan).await.unwrap();
+}
+
+/// The index of a day gets the profile, refuses a second document of the same id, and takes no bad value silently.
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_go_into_every_store_once_and_later_runs_keep_the_store() {
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-4");
+    let sorted_by = |field: &str| json!({"field": [field, "@timestamp"], "order": ["asc", "desc"]});
+    let stores = [
+        (Store::Standard, Value::Null),
+        (Store::Sorted, Value::Null),
+        (Store::Logsdb, json!("logsdb")),
+    ];
+    for (day, (store, mode)) in stores.into_iter().enumerate() {
+        install_stored(client, prefix, store).await;
+        let again = setup::plan(client, &installation(prefix), false).await.unwrap();
+        for step in &again.steps {
+            let is_done = matches!(step.action, Action::Leave | Action::Skip(SkipReason::NoIlm));
+            assert!(is_done, "{store}: {}: {:?}", step.part, step.differences);
+        }
+        for (dataset, field) in [
+            ("vpc", "aws.vpcflow.interface_id"),
+            ("tgw", "aws.vpcflow.tgw_attachment_id"),
+        ] {
+            let index = format!("{prefix}-{dataset}-2026.11.0{}", day + 1);
+            assert_eq!(create(client, &index, "10.2.3.4").await, 201, "{store}");
+            assert_eq!(create(client, &index, "10.2.3.4").await, 409, "{store}");
+            assert_eq!(create(client, &index, "no address").await, 400, "{store}");
+            let settings = get(client, &format!("{index}/_settings")).await;
+            let settings = &settings[index.as_str()]["settings"]["index"];
+            assert_eq!(settings["mode"], mode);
+            let sort = match store {
+                Store::Standard => Value::Null,
+                _ => sorted_by(field),
+            };
+            assert_eq!(settings["sort"], sort);
+
+            assert_eq!(
+                client
+                    .post(&format!("{index}/_refresh"), "")
+                    .await
+                    .unwrap()
+                    .status,
+                200
+            );
+            let query = json!({"query": {"term": {"related.ip": "10.2.3.4"}}});
+            let found = search(client, &index, &query).await;
+            assert_eq!(found["hits"]["total"]["value"], 1, "{store}: {found}");
+        }
+    }
+}
+
+/// Creates a document of one id.
+async fn create(client: &Client, index: &str, source: &str) -> u16 {
+    let document = json!({
+        "@timestamp": "2026-11-01T03:10:00Z", "source": {"ip": source}, "aws": {"vpcflow": {"interface_id": "eni-0a1b2c3d"}},
+    });
+    let path = format!("{index}/_create/one");
+    client.put(&path, document.to_string()).await.unwrap().status
+}
+
+/// What the cluster allowed before, it allows still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guarded_cluster_makes_no_index_of_ours_without_its_template() {
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-5");
+    let guarded = Choices {
+        guard_auto_create: true,
+        ..Choices::default()
+    };
+    let plan = setup::plan_with(client, &installation(prefix), &guarded)
+        .await
+        .unwrap();
+    let setting = plan.steps.last().unwrap();
+    let patterns = format!("-{prefix}-*,-flowship-ledger-{prefix}-world-*");
+    assert_eq!(
+        setting.differences[0].to_string(),
+        format!("persistent.action.auto_create_index: true → {patterns},*")
+    );
+    setup::apply(client, &plan).await.unwrap();
+    let again = setup::plan_with(client, &installation(prefix), &guarded)
+        .await
+        .unwrap();
+    assert_eq!(again.steps.last().unwrap().action, Action::Leave);
+
+    assert_eq!(
+        create(client, &format!("{prefix}-vpc-2026.11.20"), "10.2.3.4").await,
+        201
+    );
+    assert_eq!(
+        create(client, &format!("else-{prefix}-2026.11.20"), "10.2.3.4").await,
+        201
+    );
+    // Another installation's name, guarded before its templates are there.
+    let early = setup::plan_with(client, &installation("setup-6"), &guarded)
+        .await
+        .unwrap();
+    let only_the_guard = Plan {
+        steps: early.steps.into_iter().rev().take(1).collect(),
+        ..early
+    };
+    setup::apply(client, &only_the_guard).await.unwrap();
+    assert_eq!(create(client, "setup-6-vpc-2026.11.20", "10.2.3.4").await, 404);
+    install(client, "setup-6").await;
+    assert_eq!(create(client, "setup-6-vpc-2026.11.20", "10.2.3.4").await, 201);
+}
+
+/// The binary itself: the templates are there although nobody answers for Kibana, and both are told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kibana_that_does_not_answer_costs_nothing_of_elasticsearchs_part() {
+    let url = &Stack::shared().elasticsearch_url;
+    let prefix = "setup-7";
+    let flowctl = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_flowctl"))
+            .env_clear()
+            .env("FLOWSHIP_LEDGER_INDEX", "flowship-ledger-setup-7-world")
+            .args(["setup", "--index-prefix", prefix, "--elasticsearch-url", url])
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    // Nobody listens on the port of a listener that is gone.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let kibana = format!("http://127.0.0.1:{port}");
+    let output = tokio::task::block_in_place(|| flowctl(&["--json", "--kibana-url", &kibana]));
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["parts"][1]["result"], "created");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.starts_with("flowctl: Elasticsearch's part is done, Kibana's is not"),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!(
+            "Kibana does not answer at {kibana}/: is that FLOWSHIP_KIBANA_URL"
+        )),
+        "{told}"
+    );
+
+    let output = tokio::task::block_in_place(|| flowctl(&["--delete-after", "90"]));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("nothing was changed") && told.contains("this server has no ILM"),
+        "{told}"
+    );
+    let output = tokio::task::block_in_place(|| flowctl(&["--kibana-space", "net-ops"]));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("--kibana-space needs --kibana-url"), "{told}");
+    let output = tokio::task::block_in_place(|| flowctl(&["--export", "x", "--kibana-url", &kibana]));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
 }

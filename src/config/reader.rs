@@ -282,23 +282,30 @@ impl<'a> Reader<'a> {
             );
             return None;
         };
-        let mut urls = Vec::new();
-        for text in value.split(',').map(str::trim).filter(|text| !text.is_empty()) {
-            // Credentials in a URL would reach logs and error texts.
-            let problem = match Url::parse(text) {
-                Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                    "a URL holds credentials: use ELASTICSEARCH_USERNAME and _PASSWORD".to_owned()
-                }
-                Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-                    urls.push(with_trailing_slash(url));
-                    continue;
-                }
-                _ => format!("`{text}` is not a URL that starts with http:// or https://"),
-            };
-            self.problem(NAME, problem);
-            return None;
-        }
-        Some(urls)
+        let texts = value.split(',').map(str::trim);
+        let texts = texts.filter(|text| !text.is_empty());
+        texts.map(|text| self.url(NAME, text)).collect()
+    }
+
+    pub(super) fn kibana_url(&mut self) -> Option<Url> {
+        const NAME: &str = "KIBANA_URL";
+        let text = self.get(NAME)?;
+        self.url(NAME, text)
+    }
+
+    fn url(&mut self, name: &'static str, text: &str) -> Option<Url> {
+        // Credentials in a URL would reach logs and error texts.
+        let problem = match Url::parse(text) {
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                "a URL holds credentials: use ELASTICSEARCH_USERNAME and _PASSWORD".to_owned()
+            }
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                return Some(with_trailing_slash(url));
+            }
+            _ => format!("`{text}` is not a URL that starts with http:// or https://"),
+        };
+        self.problem(name, problem);
+        None
     }
 
     fn credentials(&mut self) -> Option<Credentials> {

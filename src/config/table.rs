@@ -20,7 +20,7 @@ const fn setting(name: &'static str, default: Option<&'static str>, meaning: &'s
 }
 
 /// Every setting of every binary.
-pub const SETTINGS: [Setting; 31] = [
+pub const SETTINGS: [Setting; 32] = [
     setting(
         "ELASTICSEARCH_URLS",
         None,
@@ -47,6 +47,11 @@ pub const SETTINGS: [Setting; 31] = [
         "ELASTICSEARCH_CA_FILE",
         None,
         "PEM file with the certificate of a private CA",
+    ),
+    setting(
+        "KIBANA_URL",
+        None,
+        "URL of Kibana, for flowctl setup; the credentials are Elasticsearch's",
     ),
     setting(
         "INDEX_PREFIX",

@@ -98,6 +98,8 @@ pub struct Client {
     urls: Vec<Url>,
     first_url: String,
     credentials_setting: &'static str,
+    /// Sent with every call that is not `_bulk`.
+    headers: HeaderMap,
 }
 
 /// What a secret holds.
@@ -145,7 +147,26 @@ impl Client {
             urls: settings.urls.clone(),
             first_url,
             credentials_setting,
+            headers: HeaderMap::new(),
         })
+    }
+
+    /// A client of the Kibana at `url`: it takes Elasticsearch's credentials, and refuses calls without its header
+    /// against cross-site requests.
+    pub async fn connect_to_kibana(
+        url: Url,
+        elasticsearch: &ElasticsearchSettings,
+        read_secret: impl AsyncFnOnce(&str) -> Result<String, String>,
+    ) -> Result<Self, ClientError> {
+        let settings = ElasticsearchSettings {
+            urls: vec![url],
+            ..elasticsearch.clone()
+        };
+        let mut client = Self::connect(&settings, read_secret).await?;
+        client
+            .headers
+            .insert("kbn-xsrf", HeaderValue::from_static("true"));
+        Ok(client)
     }
 
     /// Asks once whether the server answers, its certificate is trusted and the credentials are taken. Needs no
@@ -219,8 +240,19 @@ impl Client {
         self.call(Method::Post, path, Some(body.into())).await
     }
 
+    /// `POST path` with a body of `multipart/form-data` whose parts `boundary` parts.
+    pub async fn post_form(&self, path: &str, boundary: &str, body: String) -> Result<Answer, SendError> {
+        let mut headers = self.headers.clone();
+        let content_type = format!("multipart/form-data; boundary={boundary}");
+        let content_type = HeaderValue::try_from(content_type).expect("a boundary is ASCII");
+        headers.insert(CONTENT_TYPE, content_type);
+        self.send(Method::Post, path, headers, Some(body.into()), CALL_TIMEOUT)
+            .await
+            .map_err(|error| to_send_error(&error))
+    }
+
     async fn call(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Answer, SendError> {
-        self.send(method, path, HeaderMap::new(), body, CALL_TIMEOUT)
+        self.send(method, path, self.headers.clone(), body, CALL_TIMEOUT)
             .await
             .map_err(|error| to_send_error(&error))
     }

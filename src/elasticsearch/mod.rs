@@ -4,4 +4,6 @@
 pub mod client;
 pub mod ledger;
 pub mod renewal;
+#[cfg(test)]
+pub(crate) mod script;
 pub mod setup;

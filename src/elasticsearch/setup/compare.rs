@@ -1,7 +1,7 @@
 //! What the server holds and what it should hold → the differences, path by path. Elasticsearch gives bodies back in
 //! other words than it took them: settings as strings, nested or flat, with or without `index.`, defaults added.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -9,11 +9,15 @@ use serde_json::Value;
 use crate::assets::Kind;
 
 /// What the server adds by itself: an absent value and this one are the same. The first is the end of the path.
-const ADDED_BY_SERVER: [(&str, &str); 4] = [
+const ADDED_BY_SERVER: [(&str, &str); 8] = [
     (".min_age", "0ms"),
     (".actions", "{}"),
     ("mappings", "{}"),
     ("aliases", "{}"),
+    ("applications", "[]"),
+    ("run_as", "[]"),
+    ("transient_metadata.enabled", "true"),
+    (".allow_restricted_indices", "false"),
 ];
 
 /// Dates that newer servers keep beside a template.
@@ -51,37 +55,36 @@ impl fmt::Display for Difference {
 /// All differences between two bodies of one kind, in the order of their paths. `server` is what stands in the answer
 /// of a `GET`, `ours` what a `PUT` takes.
 pub fn differences(kind: Kind, server: &Value, ours: &Value) -> Vec<Difference> {
-    let mut server = flatten(kind, server);
-    let mut differences = Vec::new();
-    for (path, ours) in flatten(kind, ours) {
-        let found = server.remove(&path);
-        if found.as_ref() != Some(&ours) {
-            differences.push(Difference {
-                path,
-                server: found,
-                ours: Some(ours),
-            });
-        }
-    }
-    let added = |path: &str, value: &str| {
-        ADDED_BY_SERVER
-            .iter()
-            .any(|(end, default)| path.ends_with(end) && value == *default)
-    };
-    for (path, value) in server {
-        if !added(&path, &value) {
-            differences.push(Difference {
-                path,
-                server: Some(value),
-                ours: None,
-            });
-        }
-    }
-    differences.sort_by(|a, b| a.path.cmp(&b.path));
-    differences
+    let (mut server, mut ours) = (leaves(kind, server), leaves(kind, ours));
+    let paths: BTreeSet<String> = server.keys().chain(ours.keys()).cloned().collect();
+    paths
+        .into_iter()
+        .filter_map(|path| {
+            let (server, ours) = (server.remove(&path), ours.remove(&path));
+            (server != ours).then_some(Difference { path, server, ours })
+        })
+        .collect()
 }
 
-/// Dotted path → value as text.
+/// What a body says: dotted path → value as text, the same however the server writes it.
+pub(super) fn leaves(kind: Kind, body: &Value) -> BTreeMap<String, String> {
+    let mut leaves = flatten(kind, body);
+    leaves.retain(|path, value| {
+        let is_added = |(end, default): &(&str, &str)| path.ends_with(end) && value == default;
+        !ADDED_BY_SERVER.iter().any(is_added)
+    });
+    leaves
+}
+
+/// Dotted path → value as text, for any JSON.
+pub(crate) fn text_leaves(body: &Value) -> BTreeMap<String, String> {
+    let mut leaves = BTreeMap::new();
+    for (name, value) in body.as_object().into_iter().flatten() {
+        collect(name.clone(), value, &mut leaves);
+    }
+    leaves
+}
+
 fn flatten(kind: Kind, body: &Value) -> BTreeMap<String, String> {
     let mut leaves = BTreeMap::new();
     let Some(fields) = body.as_object() else {
@@ -132,6 +135,11 @@ fn collect(path: String, value: &Value, leaves: &mut BTreeMap<String, String>) {
         Value::Object(fields) if !fields.is_empty() => {
             for (name, value) in fields {
                 collect(format!("{path}.{name}"), value, leaves);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (position, item) in items.iter().enumerate() {
+                collect(format!("{path}.{position}"), item, leaves);
             }
         }
         Value::Null => {}
@@ -247,5 +255,21 @@ mod tests {
             "in_use_by": {"indices": [], "data_streams": [], "composable_templates": []},
         });
         insta::assert_snapshot!(told(Kind::IlmPolicy, &server, &ours), @"phases.delete.min_age: 30d → 400d");
+    }
+
+    /// The shape is that of Elastic's page "Get roles API".
+    #[test]
+    fn a_role_is_compared_without_what_the_server_adds() {
+        let ours = json!({
+            "cluster": [], "indices": [{"names": ["a-*"], "privileges": ["create_doc"]}, {"names": ["b-*"], "privileges": ["index"]}],
+        });
+        let server = json!({
+            "cluster": [], "applications": [], "run_as": [], "transient_metadata": {"enabled": true},
+            "indices": [
+                {"names": ["a-*"], "privileges": ["create_doc"], "allow_restricted_indices": false},
+                {"names": ["b-*"], "privileges": ["all"], "allow_restricted_indices": false},
+            ],
+        });
+        insta::assert_snapshot!(told(Kind::Role, &server, &ours), @"indices.1.privileges: [all] → [index]");
     }
 }

@@ -5,24 +5,50 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::client::{Answer, Client};
+use super::client::Client;
 use crate::assets::Kind;
-use crate::bulk::SendError;
 use crate::config::Installation;
 
 mod compare;
+mod error;
+mod guard;
+mod lifecycle;
 mod part;
+mod server;
+mod stamp;
+mod store;
 #[cfg(test)]
 mod tests;
 
-pub use compare::{Difference, differences};
-pub use part::{Part, parts};
+use server::Found;
+use stamp::Origin;
 
-/// Longest text of a server's refusal that is passed on, characters.
-const MAX_REASON: usize = 600;
+pub(crate) use compare::text_leaves;
+pub use compare::{Difference, differences};
+pub(crate) use error::read_error;
+pub use error::{SetupError, Verb};
+pub use lifecycle::{Age, Ages};
+pub use part::{Part, parts, roles};
+pub use store::Store;
+
+/// What whoever installs decides beside the names.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// Ages of the lifecycle policy.
+    pub ages: Ages,
+    /// How indices are stored; `None`: as on the server.
+    pub store: Option<Store>,
+    /// Whether the cluster is to refuse indices of ours that no template of ours is for.
+    pub guard_auto_create: bool,
+    /// Whether roles are installed, too.
+    pub install_roles: bool,
+    /// Replaces a lifecycle policy by ours; ages that are not asked for are ours, too.
+    pub reset_ilm: bool,
+    /// Overwrites what somebody changed by hand, and parts of these names that are not ours.
+    pub force: bool,
+}
 
 /// What is to be done, in order.
 #[derive(Clone, Debug)]
@@ -31,6 +57,14 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Whether the server has the ILM module.
     pub has_ilm: bool,
+}
+
+impl Plan {
+    /// How many parts would have to be overwritten that are somebody else's work. With any, [`apply`] does nothing.
+    pub fn num_refused(&self) -> usize {
+        let refused = |step: &&Step| matches!(step.action, Action::Refuse(_));
+        self.steps.iter().filter(refused).count()
+    }
 }
 
 /// One part and what is to be done about it.
@@ -55,6 +89,8 @@ pub enum Action {
     Leave,
     /// It is not installed.
     Skip(SkipReason),
+    /// The server has another one that is not overwritten without being told to.
+    Refuse(Refusal),
 }
 
 /// Why a part is not installed.
@@ -62,7 +98,7 @@ pub enum Action {
 pub enum SkipReason {
     /// The server has no ILM module.
     NoIlm,
-    /// The server has another policy: retention is the operator's, and a shorter one deletes data.
+    /// Somebody changed the policy: retention is the operator's, and a shorter one deletes data.
     PolicyKept,
 }
 
@@ -71,79 +107,29 @@ impl fmt::Display for SkipReason {
         f.write_str(match self {
             Self::NoIlm => "this server has no ILM: indices are never deleted by themselves",
             Self::PolicyKept => {
-                "differs from ours and is kept, because it decides what is deleted; --reset-ilm installs ours"
+                "changed by hand and kept, because it decides what is deleted; --reset-ilm installs ours"
             }
         })
     }
 }
 
-/// Why the installation cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// A call got no answer.
-    #[error("{verb} {part} at Elasticsearch")]
-    NoAnswer {
-        /// What was tried.
-        verb: Verb,
-        /// Kind and name.
-        part: String,
-        /// What happened.
-        source: SendError,
-    },
-    /// The role lacks a privilege.
-    #[error(
-        "{verb} {part}: not allowed ({status}): the user or API key needs the cluster privilege `{privilege}`"
-    )]
-    Forbidden {
-        /// What was tried.
-        verb: Verb,
-        /// Kind and name.
-        part: String,
-        /// 401 or 403.
-        status: u16,
-        /// The missing privilege.
-        privilege: &'static str,
-    },
-    /// The server refuses.
-    #[error("{verb} {part}: Elasticsearch answers {status} {error_type}: {reason}")]
-    Refused {
-        /// What was tried.
-        verb: Verb,
-        /// Kind and name.
-        part: String,
-        /// HTTP status.
-        status: u16,
-        /// Elasticsearch's error type; a dash where it sent none.
-        error_type: String,
-        /// Its words, cut short.
-        reason: String,
-    },
-    /// The answer is of another shape than Elasticsearch's.
-    #[error("{verb} {part}: the answer is not that of Elasticsearch: {detail}")]
-    Unreadable {
-        /// What was tried.
-        verb: Verb,
-        /// Kind and name.
-        part: String,
-        /// What is wrong with it.
-        detail: String,
-    },
-}
-
-/// What was tried with a part.
+/// Whose work would be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// `GET`.
-    Read,
-    /// `PUT`.
-    Install,
+pub enum Refusal {
+    /// Of whoever changed a part of ours.
+    ChangedByHand,
+    /// Of whoever has a part of that name.
+    NotOurs,
+    /// Of whoever installed a newer version.
+    Newer,
 }
 
-impl fmt::Display for Verb {
+impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Read => "reading",
-            Self::Install => "installing",
+            Self::ChangedByHand => "changed by hand since it was installed",
+            Self::NotOurs => "not installed by flowship",
+            Self::Newer => "installed by a newer flowship",
         })
     }
 }
@@ -157,50 +143,91 @@ pub struct Interrupted {
     pub error: SetupError,
 }
 
-/// Asks the server for every part of the installation and compares; changes nothing. A lifecycle policy that
-/// differs is kept unless `reset_ilm`.
+/// The plan without any choices but the one.
 pub async fn plan(client: &Client, installation: &Installation, reset_ilm: bool) -> Result<Plan, SetupError> {
-    let mut steps = Vec::new();
-    // The first part is the policy; what it finds out decides about the parts that only ILM understands.
-    let mut has_ilm = true;
-    for part in parts(installation) {
-        let found = match read(client, &part, has_ilm).await? {
-            Found::NoIlm => {
-                has_ilm = false;
-                steps.push(Step {
-                    part,
-                    action: Action::Skip(SkipReason::NoIlm),
-                    differences: Vec::new(),
-                });
-                continue;
-            }
-            Found::Nothing => None,
-            Found::Body(body) => Some(body),
-        };
-        let differences = match &found {
-            Some(body) => differences(part.kind, body, &part.body),
-            None => Vec::new(),
-        };
-        let action = match found {
-            None => Action::Create,
-            Some(_) if differences.is_empty() => Action::Leave,
-            Some(_) if part.kind == Kind::IlmPolicy && !reset_ilm => Action::Skip(SkipReason::PolicyKept),
-            Some(_) => Action::Change,
-        };
-        steps.push(Step {
-            part,
-            action,
-            differences,
-        });
-    }
-    Ok(Plan { steps, has_ilm })
+    let choices = Choices {
+        reset_ilm,
+        ..Choices::default()
+    };
+    plan_with(client, installation, &choices).await
 }
 
-/// Carries out the plan, in order, up to the first failure.
+/// Asks the server for every part of the installation and compares; changes nothing.
+pub async fn plan_with(
+    client: &Client,
+    installation: &Installation,
+    choices: &Choices,
+) -> Result<Plan, SetupError> {
+    let mut found = server::read_all(client, &parts(installation)).await?;
+    let has_ilm = !found.iter().any(|found| matches!(found, Found::NoIlm));
+    let mut parts = shaped_parts(installation, &found, choices)?;
+    if let Some(store) = choices.store {
+        for part in parts.iter().filter(|part| store::is_stored(&part.body)) {
+            store::try_settings(client, part, store).await?;
+        }
+    }
+    if choices.install_roles {
+        let roles = roles(installation);
+        found.extend(server::read_all(client, &roles).await?);
+        parts.extend(roles);
+    }
+    // Last, because the templates must be there.
+    let guard = match choices.guard_auto_create {
+        true => Some(guard::step(client, installation).await?),
+        false => None,
+    };
+    let steps = parts.into_iter().zip(found).map(|(part, found)| match found {
+        Found::NoIlm => Step::new(part, Action::Skip(SkipReason::NoIlm)),
+        Found::Nothing => Step::new(part, Action::Create),
+        Found::Body(body) => Step::compare(part, &body, choices),
+    });
+    Ok(Plan {
+        steps: steps.chain(guard).collect(),
+        has_ilm,
+    })
+}
+
+/// What would be installed on a server that has nothing yet.
+pub fn parts_with(installation: &Installation, choices: &Choices) -> Result<Vec<Part>, SetupError> {
+    shaped_parts(installation, &[], choices)
+}
+
+/// What is to be on the server: ours, as it was chosen, and where nothing was chosen as it is there.
+fn shaped_parts(
+    installation: &Installation,
+    found: &[Found],
+    choices: &Choices,
+) -> Result<Vec<Part>, SetupError> {
+    let store = choices
+        .store
+        .unwrap_or_else(|| store_of(&parts(installation), found));
+    let mut parts = part::parts_stored(installation, store);
+    for (position, part) in parts.iter_mut().enumerate() {
+        if part.kind == Kind::IlmPolicy {
+            shape_policy(part, found.get(position).unwrap_or(&Found::Nothing), choices)?;
+        }
+    }
+    Ok(parts)
+}
+
+/// The first index template, that of VPC flow logs, speaks for all.
+fn store_of(parts: &[Part], found: &[Found]) -> Store {
+    let templates = parts
+        .iter()
+        .zip(found)
+        .find(|(part, _)| part.kind == Kind::IndexTemplate);
+    match templates {
+        Some((_, Found::Body(template))) => Store::of(template),
+        _ => Store::default(),
+    }
+}
+
+/// Carries out the plan, in order, up to the first failure. A plan that refuses anything is not begun.
 pub async fn apply(client: &Client, plan: &Plan) -> Result<(), Interrupted> {
     for (position, step) in plan.steps.iter().enumerate() {
-        if matches!(step.action, Action::Create | Action::Change) {
-            install(client, &step.part)
+        let sends = matches!(step.action, Action::Create | Action::Change);
+        if sends && plan.num_refused() == 0 {
+            server::install(client, &step.part)
                 .await
                 .map_err(|error| Interrupted { position, error })?;
         }
@@ -208,126 +235,55 @@ pub async fn apply(client: &Client, plan: &Plan) -> Result<(), Interrupted> {
     Ok(())
 }
 
-enum Found {
-    NoIlm,
-    Nothing,
-    Body(Value),
-}
-
-async fn read(client: &Client, part: &Part, has_ilm: bool) -> Result<Found, SetupError> {
-    const VERB: Verb = Verb::Read;
-    if part.needs_ilm && !has_ilm {
-        return Ok(Found::NoIlm);
-    }
-    let answer = client
-        .get(&part.path())
-        .await
-        .map_err(|source| no_answer(VERB, part, source))?;
-    match answer.status {
-        200 => {}
-        404 => return Ok(Found::Nothing),
-        // A server without the module has no such address (400, 405); serverless has it switched off (410).
-        400 | 405 | 410 if part.kind == Kind::IlmPolicy => return Ok(Found::NoIlm),
-        _ => return Err(refusal(VERB, part, &answer)),
-    }
-    let unreadable = |detail: String| SetupError::Unreadable {
-        verb: VERB,
-        part: part.to_string(),
-        detail,
-    };
-    let whole: Value = serde_json::from_slice(&answer.body).map_err(|error| unreadable(error.to_string()))?;
-    match part.body_in(&whole) {
-        Some(body) => Ok(Found::Body(body.clone())),
-        None => Err(unreadable("it does not hold what was asked for".to_owned())),
-    }
-}
-
-async fn install(client: &Client, part: &Part) -> Result<(), SetupError> {
-    let answer = client
-        .put(&part.path(), part.body.to_string())
-        .await
-        .map_err(|source| no_answer(Verb::Install, part, source))?;
-    match answer.status {
-        200 => Ok(()),
-        _ => Err(refusal(Verb::Install, part, &answer)),
-    }
-}
-
-fn no_answer(verb: Verb, part: &Part, source: SendError) -> SetupError {
-    SetupError::NoAnswer {
-        verb,
-        part: part.to_string(),
-        source,
-    }
-}
-
-/// A 403 is the role's fault only when security says so: a blocked cluster answers 403 too.
-fn refusal(verb: Verb, part: &Part, answer: &Answer) -> SetupError {
-    let (error_type, reason) = read_error(&answer.body);
-    let part_name = part.to_string();
-    if answer.status == 401 || (answer.status == 403 && error_type == "security_exception") {
-        return SetupError::Forbidden {
-            verb,
-            part: part_name,
-            status: answer.status,
-            privilege: part.kind.privilege(),
-        };
-    }
-    SetupError::Refused {
-        verb,
-        part: part_name,
-        status: answer.status,
-        error_type,
-        reason,
-    }
-}
-
-#[derive(Deserialize)]
-struct ErrorBody {
-    error: ErrorField,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ErrorField {
-    Text(String),
-    Cause(Cause),
-}
-
-#[derive(Deserialize)]
-struct Cause {
-    #[serde(rename = "type")]
-    error_type: String,
-    reason: Option<String>,
-    caused_by: Option<Box<Self>>,
-}
-
-/// Type, and reason with its causes, of an error answer. What is no answer of Elasticsearch's, as of a proxy, is its
-/// text.
-pub(crate) fn read_error(body: &[u8]) -> (String, String) {
-    const NO_TYPE: &str = "-";
-    let (error_type, reason) = match serde_json::from_slice(body) {
-        Ok(ErrorBody {
-            error: ErrorField::Cause(cause),
-        }) => {
-            let mut reason = cause.reason.unwrap_or_default();
-            let mut inner = cause.caused_by;
-            while let Some(cause) = inner {
-                if let Some(said) = cause.reason.filter(|said| !reason.contains(said.as_str())) {
-                    reason = format!("{reason}: {said}");
-                }
-                inner = cause.caused_by;
-            }
-            (cause.error_type, reason)
+/// The policy with the ages that it is to have.
+fn shape_policy(part: &mut Part, found: &Found, choices: &Choices) -> Result<(), SetupError> {
+    match found {
+        Found::NoIlm if choices.ages.is_any() => return Err(SetupError::NoIlm),
+        Found::Body(server) if !choices.reset_ilm && !is_kept(part, server, choices) => {
+            lifecycle::keep_ages(&mut part.body, server);
         }
-        Ok(ErrorBody {
-            error: ErrorField::Text(text),
-        }) => (NO_TYPE.to_owned(), text),
-        Err(_) => (NO_TYPE.to_owned(), String::from_utf8_lossy(body).into_owned()),
-    };
-    let mut line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() > MAX_REASON {
-        line = line.chars().take(MAX_REASON).chain(['…']).collect();
+        _ => {}
     }
-    (error_type, line)
+    choices.ages.write(&mut part.body);
+    lifecycle::check(&part.body)?;
+    stamp::stamp(part.kind, &mut part.body);
+    Ok(())
+}
+
+/// Retention is the operator's: a policy that somebody changed stays, unless it is asked for.
+fn is_kept(policy: &Part, server: &Value, choices: &Choices) -> bool {
+    let origin = stamp::origin(policy.kind, server, &policy.body);
+    origin == Origin::ChangedByHand && !choices.reset_ilm && !choices.ages.is_any()
+}
+
+impl Step {
+    fn new(part: Part, action: Action) -> Self {
+        Self {
+            part,
+            action,
+            differences: Vec::new(),
+        }
+    }
+
+    fn compare(part: Part, server: &Value, choices: &Choices) -> Self {
+        let differences = differences(part.kind, server, &part.body);
+        let is_newer = stamp::version(part.kind, server) > stamp::version(part.kind, &part.body);
+        let action = match stamp::origin(part.kind, server, &part.body) {
+            _ if differences.is_empty() => Action::Leave,
+            _ if part.kind == Kind::IlmPolicy && choices.reset_ilm => Action::Change,
+            Origin::Installed if !is_newer => Action::Change,
+            _ if part.kind == Kind::IlmPolicy && is_kept(&part, server, choices) => {
+                Action::Skip(SkipReason::PolicyKept)
+            }
+            _ if choices.force => Action::Change,
+            Origin::Installed => Action::Refuse(Refusal::Newer),
+            Origin::ChangedByHand => Action::Refuse(Refusal::ChangedByHand),
+            Origin::Foreign => Action::Refuse(Refusal::NotOurs),
+        };
+        Self {
+            part,
+            action,
+            differences,
+        }
+    }
 }

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::assets::{ASSETS, Asset, FILE_PREFIX, Kind, LEDGER_FILE_PREFIX};
+use super::Verb;
+use super::stamp::stamp;
+use super::store::Store;
+use crate::assets::{ASSETS, Asset, FILE_PREFIX, Kind, LEDGER_FILE_PREFIX, ROLES};
 use crate::config::Installation;
 
 /// One thing to install: a name and a body.
@@ -14,21 +17,42 @@ pub struct Part {
     pub kind: Kind,
     /// Its name on the server.
     pub name: String,
-    /// The body of the `PUT`.
+    /// The body of the `PUT`, with the hash of itself.
     pub body: Value,
     /// Whether a server without ILM does without it.
     pub needs_ilm: bool,
 }
 
-/// Everything that an installation consists of, in the order of installation.
+/// Everything that an installation consists of, in the order of installation, with our ages and the standard store.
 pub fn parts(installation: &Installation) -> Vec<Part> {
+    parts_stored(installation, Store::Standard)
+}
+
+/// The same, stored in another way.
+pub(super) fn parts_stored(installation: &Installation, store: Store) -> Vec<Part> {
     let is_wanted = |asset: &&Asset| asset.name != LEDGER_FILE_PREFIX || installation.ledger_index.is_some();
     let wanted = ASSETS.iter().filter(is_wanted);
-    wanted.map(|asset| Part::new(asset, installation)).collect()
+    wanted
+        .map(|asset| Part::new(asset, installation, store))
+        .collect()
+}
+
+/// The roles of an installation, which only who may manage security can install.
+pub fn roles(installation: &Installation) -> Vec<Part> {
+    let mut roles: Vec<Part> = ROLES
+        .iter()
+        .map(|asset| Part::new(asset, installation, Store::Standard))
+        .collect();
+    if installation.ledger_index.is_none() {
+        for role in &mut roles {
+            role.forget_ledger();
+        }
+    }
+    roles
 }
 
 impl Part {
-    fn new(asset: &Asset, installation: &Installation) -> Self {
+    fn new(asset: &Asset, installation: &Installation, store: Store) -> Self {
         let mut body: Value = serde_json::from_str(asset.text).expect("a test parses every asset");
         for pointer in asset.kind.names_in_body() {
             match body.pointer_mut(pointer) {
@@ -43,6 +67,10 @@ impl Part {
                 _ => {}
             }
         }
+        if asset.kind == Kind::IndexTemplate {
+            store.write(asset.name, &mut body);
+        }
+        stamp(asset.kind, &mut body);
         Self {
             kind: asset.kind,
             name: rename(asset.name, installation),
@@ -51,16 +79,33 @@ impl Part {
         }
     }
 
+    /// A role without the rights on a ledger that there is not.
+    fn forget_ledger(&mut self) {
+        let ledger = format!("{LEDGER_FILE_PREFIX}-*");
+        let entries = self.body["indices"].as_array_mut().into_iter().flatten();
+        for names in entries.filter_map(|entry| entry["names"].as_array_mut()) {
+            names.retain(|name| *name != ledger.as_str());
+        }
+        if let Some(entries) = self.body["indices"].as_array_mut() {
+            entries.retain(|entry| entry["names"] != Value::Array(Vec::new()));
+        }
+        stamp(self.kind, &mut self.body);
+    }
+
     /// The path of its `GET` and `PUT`.
     pub fn path(&self) -> String {
-        format!("{}/{}", self.kind.api(), self.name)
+        match self.kind {
+            Kind::ClusterSetting => self.kind.api().to_owned(),
+            _ => format!("{}/{}", self.kind.api(), self.name),
+        }
     }
 
     /// Its body out of the answer to a `GET` of it; `None` when the answer has another shape.
     pub(super) fn body_in<'a>(&self, answer: &'a Value) -> Option<&'a Value> {
         let (list, item) = match self.kind {
-            // A policy comes with version, date and users beside it; the name is the key.
-            Kind::IlmPolicy => return answer.get(&self.name),
+            // The name is the key; a policy comes with version, date and users beside it.
+            Kind::IlmPolicy | Kind::Role => return answer.get(&self.name),
+            Kind::ClusterSetting => return Some(answer),
             Kind::ComponentTemplate => ("component_templates", "component_template"),
             Kind::IndexTemplate => ("index_templates", "index_template"),
         };
@@ -85,12 +130,18 @@ impl Kind {
             Self::IlmPolicy => "_ilm/policy",
             Self::ComponentTemplate => "_component_template",
             Self::IndexTemplate => "_index_template",
+            Self::Role => "_security/role",
+            Self::ClusterSetting => "_cluster/settings",
         }
     }
 
-    /// The cluster privilege that reads and writes it.
-    pub(super) const fn privilege(self) -> &'static str {
+    /// The cluster privilege that it takes.
+    pub(super) fn privilege(self, verb: Verb) -> &'static str {
         match self {
+            Self::Role if verb == Verb::Read => "read_security",
+            Self::Role => "manage_security",
+            Self::ClusterSetting if verb == Verb::Read => "monitor",
+            Self::ClusterSetting => "manage",
             Self::IlmPolicy => "manage_ilm",
             Self::ComponentTemplate | Self::IndexTemplate => "manage_index_templates",
         }
@@ -102,13 +153,16 @@ impl Kind {
             Self::IlmPolicy => "ilm_policy",
             Self::ComponentTemplate => "component_template",
             Self::IndexTemplate => "index_template",
+            Self::Role => "role",
+            Self::ClusterSetting => "cluster_setting",
         }
     }
 
     /// Where names of ours, or lists of them, stand in a body.
     const fn names_in_body(self) -> &'static [&'static str] {
         match self {
-            Self::IlmPolicy => &[],
+            Self::IlmPolicy | Self::ClusterSetting => &[],
+            Self::Role => &["/indices/0/names", "/indices/1/names"],
             Self::ComponentTemplate => &["/template/settings/index/lifecycle/name"],
             Self::IndexTemplate => &[
                 "/index_patterns",
@@ -125,6 +179,8 @@ impl fmt::Display for Kind {
             Self::IlmPolicy => "ILM policy",
             Self::ComponentTemplate => "component template",
             Self::IndexTemplate => "index template",
+            Self::Role => "role",
+            Self::ClusterSetting => "cluster setting",
         })
     }
 }
@@ -175,7 +231,9 @@ mod tests {
         assert_eq!(parts(&default()).len(), ASSETS.len());
         for (part, asset) in parts(&default()).iter().zip(&ASSETS) {
             assert_eq!(part.name, asset.name);
-            assert_eq!(part.body, serde_json::from_str::<Value>(asset.text).unwrap());
+            let mut file: Value = serde_json::from_str(asset.text).unwrap();
+            stamp(asset.kind, &mut file);
+            assert_eq!(part.body, file);
         }
     }
 
@@ -220,5 +278,29 @@ mod tests {
         assert_eq!(ledger.body["index_patterns"], json!(["net.ledger-*"]));
         assert_eq!(ledger.body["composed_of"], json!(["net.ledger-custom"]));
         assert_eq!(parts[0].name, "flowship-vpc");
+    }
+
+    #[test]
+    fn roles_are_for_the_names_of_the_installation() {
+        let roles_of = |installation: &Installation| -> Vec<String> {
+            let rights = roles(installation).into_iter().map(|role| {
+                let entries = role.body["indices"].as_array().unwrap().iter();
+                let entries: Vec<String> = entries
+                    .map(|entry| format!("{} {}", entry["names"], entry["privileges"]))
+                    .collect();
+                format!("{}: {}", role.name, entries.join(", "))
+            });
+            rights.collect()
+        };
+        insta::assert_snapshot!(roles_of(&installation("net.flows", Some("net.ledger"))).join("\n"), @r#"
+        net.flows-installer: ["net.flows-*"] ["manage"]
+        net.flows-reader: ["net.flows-*","net.ledger-*"] ["read","view_index_metadata"]
+        net.flows-shipper: ["net.flows-*"] ["create_doc","auto_configure"], ["net.ledger-*"] ["index","auto_configure"]
+        "#);
+        insta::assert_snapshot!(roles_of(&installation("flowlogs", None)).join("\n"), @r#"
+        flowlogs-installer: ["flowlogs-*"] ["manage"]
+        flowlogs-reader: ["flowlogs-*"] ["read","view_index_metadata"]
+        flowlogs-shipper: ["flowlogs-*"] ["create_doc","auto_configure"]
+        "#);
     }
 }

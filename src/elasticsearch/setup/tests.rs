@@ -1,40 +1,14 @@
 //! Against a scripted server: every call must be the next of the script. The answers have the shapes of real ones of
 //! Elasticsearch 8.19.8 (templates, refusals) and of Elastic's page "Get lifecycle policy API" (policies).
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
-
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::Method;
 use serde_json::json;
-use tokio::net::TcpListener;
 
+use super::error::MAX_REASON;
 use super::*;
-use crate::config::{Credentials, ElasticsearchSettings};
+use crate::elasticsearch::script::{Call, Script, get};
 
-struct Call {
-    method: Method,
-    path: String,
-    status: u16,
-    answer: String,
-    body: Option<Value>,
-}
-
-fn get(path: &str, status: u16, answer: &Value) -> Call {
-    Call {
-        method: Method::GET,
-        path: format!("/{path}"),
-        status,
-        answer: answer.to_string(),
-        body: None,
-    }
-}
+mod choices;
 
 /// A `PUT` of the part, with the answer "done".
 fn put(part: &Part) -> Call {
@@ -45,76 +19,6 @@ fn put(part: &Part) -> Call {
         answer: json!({"acknowledged": true}).to_string(),
         body: Some(part.body.clone()),
     }
-}
-
-struct Script {
-    calls: Arc<Mutex<VecDeque<Call>>>,
-    surprises: Arc<Mutex<Vec<String>>>,
-    client: Client,
-}
-
-impl Script {
-    async fn start(calls: Vec<Call>) -> Self {
-        let calls = Arc::new(Mutex::new(VecDeque::from(calls)));
-        let surprises = Arc::new(Mutex::new(Vec::new()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let shared = (Arc::clone(&calls), Arc::clone(&surprises));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let shared = shared.clone();
-                let service = service_fn(move |request| answer(shared.clone(), request));
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
-        let settings = ElasticsearchSettings {
-            urls: vec![url.parse().unwrap()],
-            credentials: Credentials::Anonymous,
-            ca_file: None,
-        };
-        let client = Client::connect(&settings, async |_| Err(String::new())).await;
-        Self {
-            calls,
-            surprises,
-            client: client.unwrap(),
-        }
-    }
-
-    /// Every call of the script was made, and no other.
-    fn finish(&self) {
-        assert_eq!(*self.surprises.lock().unwrap(), Vec::<String>::new());
-        let left: Vec<String> = self
-            .calls
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|call| format!("{} {}", call.method, call.path))
-            .collect();
-        assert_eq!(left, Vec::<String>::new());
-    }
-}
-
-type Shared = (Arc<Mutex<VecDeque<Call>>>, Arc<Mutex<Vec<String>>>);
-
-async fn answer(
-    (calls, surprises): Shared,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let made = format!("{} {}", request.method(), request.uri().path());
-    let body = request.into_body().collect().await.unwrap().to_bytes();
-    let body: Option<Value> = serde_json::from_slice(&body).ok();
-    let next = calls.lock().unwrap().pop_front();
-    let (status, answer) = match next {
-        Some(call) if made == format!("{} {}", call.method, call.path) && body == call.body => {
-            (call.status, call.answer)
-        }
-        _ => {
-            surprises.lock().unwrap().push(format!("{made} {body:?}"));
-            (599, "not scripted".to_owned())
-        }
-    };
-    let response = Response::builder().status(status).body(answer.into());
-    Ok(response.unwrap())
 }
 
 fn names() -> Installation {
@@ -149,6 +53,8 @@ fn held(part: &Part) -> Value {
         Kind::ComponentTemplate => {
             json!({"component_templates": [{"name": name, "component_template": body}]})
         }
+        Kind::Role => json!({name: body}),
+        Kind::ClusterSetting => body,
         Kind::IndexTemplate => json!({"index_templates": [{"name": name, "index_template": body}]}),
     }
 }
@@ -211,8 +117,8 @@ async fn a_server_without_ilm_gets_no_ilm_part() {
     }
 }
 
-/// A server on which somebody keeps flows for three years and refreshes less often.
-fn changed_by_hand() -> Vec<Call> {
+/// A server on which somebody keeps flows for three years, and refreshes less often if `also_settings`.
+fn changed_by_hand(also_settings: bool) -> Vec<Call> {
     parts(&names())
         .iter()
         .enumerate()
@@ -220,7 +126,9 @@ fn changed_by_hand() -> Vec<Call> {
             let mut part = part.clone();
             match position {
                 0 => part.body["policy"]["phases"]["delete"]["min_age"] = json!("1100d"),
-                1 => part.body["template"]["settings"]["index"]["refresh_interval"] = json!("60s"),
+                1 if also_settings => {
+                    part.body["template"]["settings"]["index"]["refresh_interval"] = json!("60s");
+                }
                 _ => {}
             }
             get(&part.path(), 200, &held(&part))
@@ -229,11 +137,33 @@ fn changed_by_hand() -> Vec<Call> {
 }
 
 #[tokio::test]
-async fn what_was_changed_by_hand_is_set_back_but_not_the_retention() {
-    let mut calls = changed_by_hand();
-    calls.push(put(&parts(&names())[1]));
+async fn what_was_changed_by_hand_is_not_overwritten_and_nothing_else_is_done() {
+    let mut calls = changed_by_hand(true);
+    let last = parts(&names()).len() - 1;
+    (calls[last].status, calls[last].answer) = (404, not_found().to_string());
     let server = Script::start(calls).await;
     let plan = plan(&server.client, &names(), false).await.unwrap();
+    assert_eq!(plan.steps[1].action, Action::Refuse(Refusal::ChangedByHand));
+    assert_eq!(
+        plan.steps[1].differences[0].to_string(),
+        "settings.index.refresh_interval: 60s → 30s"
+    );
+    assert_eq!(plan.steps[last].action, Action::Create);
+    assert_eq!(plan.num_refused(), 1);
+    apply(&server.client, &plan).await.unwrap();
+    server.finish();
+}
+
+#[tokio::test]
+async fn what_was_changed_by_hand_is_set_back_on_request_but_not_the_retention() {
+    let mut calls = changed_by_hand(true);
+    calls.push(put(&parts(&names())[1]));
+    let server = Script::start(calls).await;
+    let choices = Choices {
+        force: true,
+        ..Choices::default()
+    };
+    let plan = plan_with(&server.client, &names(), &choices).await.unwrap();
     let [policy, settings, rest @ ..] = plan.steps.as_slice() else {
         panic!("eight steps");
     };
@@ -243,10 +173,6 @@ async fn what_was_changed_by_hand_is_set_back_but_not_the_retention() {
         "phases.delete.min_age: 1100d → 400d"
     );
     assert_eq!(settings.action, Action::Change);
-    assert_eq!(
-        settings.differences[0].to_string(),
-        "settings.index.refresh_interval: 60s → 30s"
-    );
     assert!(rest.iter().all(|step| step.action == Action::Leave));
     apply(&server.client, &plan).await.unwrap();
     server.finish();
@@ -254,10 +180,82 @@ async fn what_was_changed_by_hand_is_set_back_but_not_the_retention() {
 
 #[tokio::test]
 async fn the_retention_is_set_back_on_request() {
-    let server = Script::start(changed_by_hand()).await;
+    let mut calls = changed_by_hand(false);
+    calls.push(put(&parts(&names())[0]));
+    let server = Script::start(calls).await;
     let plan = plan(&server.client, &names(), true).await.unwrap();
     assert_eq!(plan.steps[0].action, Action::Change);
+    apply(&server.client, &plan).await.unwrap();
     server.finish();
+}
+
+/// As an older version would have installed it, or one from before there was a hash.
+#[tokio::test]
+async fn what_an_older_version_installed_is_updated() {
+    let parts = parts(&names());
+    let mut older = parts[1].clone();
+    older.body["template"]["settings"]["index"]["refresh_interval"] = json!("60s");
+    stamp::stamp(older.kind, &mut older.body);
+    let mut first = parts[2].clone();
+    first.body["_meta"].as_object_mut().unwrap().remove("hash");
+    let mut calls: Vec<Call> = parts
+        .iter()
+        .map(|part| get(&part.path(), 200, &held(part)))
+        .collect();
+    calls[1] = get(&older.path(), 200, &held(&older));
+    calls[2] = get(&first.path(), 200, &held(&first));
+    calls.extend([put(&parts[1]), put(&parts[2])]);
+    let server = Script::start(calls).await;
+    let plan = plan(&server.client, &names(), false).await.unwrap();
+    assert_eq!(plan.num_refused(), 0);
+    apply(&server.client, &plan).await.unwrap();
+    server.finish();
+}
+
+#[tokio::test]
+async fn an_older_flowship_does_not_take_back_what_a_newer_one_installed() {
+    let parts = parts(&names());
+    for position in [0, 1] {
+        let mut newer = parts[position].clone();
+        let about = match newer.kind {
+            Kind::IlmPolicy => "/policy/_meta",
+            _ => "/_meta",
+        };
+        newer.body.pointer_mut(about).unwrap()["version"] = json!(2);
+        stamp::stamp(newer.kind, &mut newer.body);
+        let mut calls: Vec<Call> = parts
+            .iter()
+            .map(|part| get(&part.path(), 200, &held(part)))
+            .collect();
+        calls[position] = get(&newer.path(), 200, &held(&newer));
+        let server = Script::start(calls).await;
+        let plan = plan(&server.client, &names(), false).await.unwrap();
+        assert_eq!(plan.steps[position].action, Action::Refuse(Refusal::Newer));
+        server.finish();
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_our_name_that_is_not_ours_is_not_overwritten() {
+    let parts = parts(&names());
+    for position in [0, 4] {
+        let mut foreign = parts[position].clone();
+        let about = match foreign.kind {
+            Kind::IlmPolicy => "/policy/_meta",
+            _ => "/_meta",
+        };
+        *foreign.body.pointer_mut(about).unwrap() = json!({"managed": true});
+        let mut calls: Vec<Call> = parts
+            .iter()
+            .map(|part| get(&part.path(), 200, &held(part)))
+            .collect();
+        calls[position] = get(&foreign.path(), 200, &held(&foreign));
+        let server = Script::start(calls).await;
+        let plan = plan(&server.client, &names(), false).await.unwrap();
+        assert_eq!(plan.steps[position].action, Action::Refuse(Refusal::NotOurs));
+        apply(&server.client, &plan).await.unwrap();
+        server.finish();
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,8 @@ const RECENT_DAYS: i64 = 2;
 /// Something comes every ten minutes wherever there is traffic.
 const QUIET_MINUTES: i64 = 60;
 
-const INSTALL: &str = "flowctl setup --dry-run shows it, flowctl setup installs ours";
+const INSTALL: &str =
+    "flowctl setup --dry-run shows it, flowctl setup installs ours, over changes by hand only with --force";
 
 const INDEX_PRIVILEGE: &str = "view_index_metadata on the indices";
 

@@ -304,11 +304,6 @@ fn indices_are_created_by_the_first_pattern_that_fits() {
         open[..4].iter().map(|value| of(value)).collect::<Vec<_>>(),
         [Verdict::Warn; 4]
     );
-    let check = room::judge_auto_create(
-        &settings(json!({"action.auto_create_index": "-x,+*"})),
-        &installation(),
-    );
-    insta::assert_snapshot!(check.remedy.unwrap(), @r#"PUT _cluster/settings {"persistent": {"action.auto_create_index": "-flowlogs-*,-flowship-ledger-*,-x,+*"}}: the templates still create theirs"#);
 }
 
 fn plan(change: impl FnOnce(&mut Vec<setup::Step>)) -> Result<Plan, SetupError> {

@@ -1,0 +1,186 @@
+//! The Kibana part of a run: the plan, its calls, and what became of each object and rule.
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use serde::Serialize;
+use url::Url;
+
+use super::report::Outcome;
+use crate::aws::AwsContext;
+use crate::config::{ElasticsearchSettings, Installation};
+use crate::elasticsearch::client::Client;
+use crate::elasticsearch::renewal::SecretStore;
+use crate::kibana::{Action, Applied, Kibana, Plan};
+use crate::outcome::error_chain;
+
+/// Where Kibana is.
+#[derive(Args, Debug)]
+#[group(id = "kibana", multiple = true)]
+pub(super) struct KibanaArguments {
+    /// URL of Kibana: data views, dashboards, saved searches and alert rules are installed, too
+    /// [default: FLOWSHIP_KIBANA_URL, else Kibana is left alone]
+    #[arg(long, value_name = "URL")]
+    pub(super) kibana_url: Option<String>,
+    /// Space of Kibana [default: the default one]
+    #[arg(long, value_name = "SPACE", value_parser = parse_space)]
+    pub(super) kibana_space: Option<String>,
+}
+
+/// Kibana's rule for the identifiers of spaces.
+fn parse_space(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+    if text.is_empty() || !text.chars().all(is_allowed) {
+        return Err("a space is named in its URL by a-z, 0-9, `_`, `-`".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// What became of the pack.
+#[derive(Serialize)]
+pub(super) struct PackReport {
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    space: Option<String>,
+    pub(super) parts: Vec<PackRow>,
+    /// What failed, each with its reason.
+    #[serde(skip)]
+    pub(super) failures: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct PackRow {
+    pub(super) result: Outcome,
+    /// One word for programs.
+    kind: String,
+    #[serde(skip)]
+    pub(super) kind_in_words: &'static str,
+    id: String,
+    pub(super) title: String,
+}
+
+/// What it takes to reach Kibana.
+pub(super) struct Target<'a> {
+    pub(super) url: Url,
+    pub(super) space: Option<String>,
+    pub(super) elasticsearch: &'a ElasticsearchSettings,
+}
+
+/// Installs the pack, or in a dry run only looks.
+pub(super) async fn install(
+    target: Target<'_>,
+    installation: &Installation,
+    force: bool,
+    dry_run: bool,
+) -> anyhow::Result<PackReport> {
+    let client = Client::connect_to_kibana(target.url, target.elasticsearch, async |arn| {
+        AwsContext::load().await.read_secret(arn).await
+    })
+    .await?;
+    let kibana = Kibana::new(client, target.space.as_deref());
+    let plan = kibana
+        .plan(installation, force)
+        .await
+        .context("nothing was changed in Kibana")?;
+    let applied = match dry_run {
+        true => Applied::default(),
+        false => kibana.apply(&plan).await,
+    };
+    Ok(PackReport::new(
+        kibana.url(),
+        target.space,
+        &plan,
+        &applied,
+        dry_run,
+    ))
+}
+
+fn rows(plan: &Plan, applied: &Applied, dry_run: bool) -> Vec<PackRow> {
+    let rows = plan.items.iter().enumerate().map(|(position, item)| PackRow {
+        result: outcome(item.action, position, applied, dry_run),
+        kind: item.kind.replace(' ', "_"),
+        kind_in_words: item.kind,
+        id: item.id.clone(),
+        title: item.title.clone(),
+    });
+    rows.collect()
+}
+
+fn outcome(action: Action, position: usize, applied: &Applied, dry_run: bool) -> Outcome {
+    let failed = applied.failures.iter().any(|(failed, _)| *failed == position);
+    let is_tried = applied.stopped_at.is_none_or(|stopped| position <= stopped);
+    match action {
+        Action::Leave => Outcome::Unchanged,
+        Action::Keep => Outcome::Kept,
+        _ if failed => Outcome::Failed,
+        _ if !is_tried => Outcome::Pending,
+        Action::Create if dry_run => Outcome::WouldCreate,
+        Action::Change if dry_run => Outcome::WouldChange,
+        Action::Create => Outcome::Created,
+        Action::Change => Outcome::Changed,
+    }
+}
+
+impl PackReport {
+    pub(super) fn new(
+        url: &str,
+        space: Option<String>,
+        plan: &Plan,
+        applied: &Applied,
+        dry_run: bool,
+    ) -> Self {
+        let failures = applied.failures.iter();
+        Self {
+            url: url.to_owned(),
+            space,
+            parts: rows(plan, applied, dry_run),
+            failures: failures.map(|(_, error)| error_chain(error)).collect(),
+        }
+    }
+
+    /// One error for everything that failed.
+    pub(super) fn into_result(self) -> anyhow::Result<()> {
+        match self.failures.is_empty() {
+            true => Ok(()),
+            false => Err(anyhow!("{}", self.failures.join("; "))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elasticsearch::script::Script;
+    use crate::kibana::tests::{names, of_first_installation};
+
+    #[tokio::test]
+    async fn a_dry_run_only_asks_and_a_run_tells_what_it_did() {
+        for dry_run in [true, false] {
+            let mut calls = of_first_installation();
+            if dry_run {
+                calls.retain(|call| call.method == "GET" || call.path.ends_with("_export"));
+            }
+            let kibana = Script::start(calls).await;
+            let target = Target {
+                url: kibana.settings.urls[0].clone(),
+                space: None,
+                elasticsearch: &kibana.settings,
+            };
+            let report = install(target, &names(), false, dry_run).await.unwrap();
+            kibana.finish();
+            let wanted = match dry_run {
+                true => Outcome::WouldCreate,
+                false => Outcome::Created,
+            };
+            assert!(report.parts.iter().all(|row| row.result == wanted));
+            assert!(report.into_result().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_space_is_one_part_of_a_path() {
+        assert_eq!(parse_space("net-ops_2").as_deref(), Ok("net-ops_2"));
+        for wrong in ["", "Net", "a/b", "..", "a b"] {
+            assert!(parse_space(wrong).is_err(), "{wrong}");
+        }
+    }
+}
