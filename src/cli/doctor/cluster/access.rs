@@ -147,14 +147,17 @@ pub(super) fn judge_certificates(reply: &Reply, is_https: bool, now: Timestamp) 
 
 /// Which rights are asked for: what the function needs, what it takes to look, and the installer's.
 pub(super) fn rights_question(installation: &Installation, installer: bool) -> Value {
-    let of = |pattern: String, rights: &[&str], to_look: &str| {
-        let rights: Vec<&str> = rights.iter().chain([&to_look]).copied().collect();
-        json!({"names": [pattern], "privileges": rights})
+    let of = |pattern: String, rights: &[&[&str]]| json!({"names": [pattern], "privileges": rights.concat()});
+    let (cluster, to_install): (&[&str], &[&str]) = match installer {
+        true => (&INSTALLER_RIGHTS, &[TO_CARRY_OUT]),
+        false => (&[], &[]),
     };
-    let flow_logs = of(flow_logs(installation), &FLOW_LOG_RIGHTS, TO_SEE_INDICES);
-    let ledger = ledger(installation).map(|pattern| of(pattern, &LEDGER_RIGHTS, TO_SEE_ENTRIES));
+    let flow_logs = of(
+        flow_logs(installation),
+        &[&FLOW_LOG_RIGHTS, &[TO_SEE_INDICES], to_install],
+    );
+    let ledger = ledger(installation).map(|pattern| of(pattern, &[&LEDGER_RIGHTS, &[TO_SEE_ENTRIES]]));
     let index: Vec<Value> = [flow_logs].into_iter().chain(ledger).collect();
-    let cluster: &[&str] = if installer { &INSTALLER_RIGHTS } else { &[] };
     json!({"index": index, "cluster": cluster})
 }
 
@@ -172,6 +175,8 @@ pub(super) const TO_SEE_ENTRIES: &str = "read";
 const FLOW_LOG_RIGHTS: [&str; 2] = ["create_doc", "auto_configure"];
 const LEDGER_RIGHTS: [&str; 2] = ["index", "auto_configure"];
 const INSTALLER_RIGHTS: [&str; 2] = ["manage_index_templates", "manage_ilm"];
+/// On the indices: Elasticsearch carries a lifecycle policy out with the rights of who installed it.
+const TO_CARRY_OUT: &str = "manage";
 
 pub(super) fn flow_logs(installation: &Installation) -> String {
     format!("{}-*", installation.index_prefix)
@@ -229,13 +234,12 @@ pub(super) fn judge_rights(reply: &Reply, installation: &Installation, installer
         ));
     }
     if installer {
-        let granted = &rights["cluster"];
-        checks.push(right(
-            "es.rights.installer",
-            granted,
-            &INSTALLER_RIGHTS,
-            "on the cluster".to_owned(),
-        ));
+        const NAME: &str = "es.rights.installer";
+        let (on_cluster, on_indices) = (&rights["cluster"], &rights["index"][&pattern]);
+        checks.extend([
+            right(NAME, on_cluster, &INSTALLER_RIGHTS, "on the cluster".to_owned()),
+            right(NAME, on_indices, &[TO_CARRY_OUT], format!("on {pattern}")),
+        ]);
     }
     checks
 }

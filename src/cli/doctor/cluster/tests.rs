@@ -148,7 +148,7 @@ fn every_right_is_told() {
         question,
         json!({
             "index": [
-                {"names": ["flowlogs-*"], "privileges": ["create_doc", "auto_configure", "view_index_metadata"]},
+                {"names": ["flowlogs-*"], "privileges": ["create_doc", "auto_configure", "view_index_metadata", "manage"]},
                 {"names": ["flowship-ledger-*"], "privileges": ["index", "auto_configure", "read"]},
             ],
             "cluster": ["manage_index_templates", "manage_ilm"],
@@ -158,7 +158,7 @@ fn every_right_is_told() {
         "username": "shipper", "has_all_requested": false,
         "cluster": {"manage_index_templates": false, "manage_ilm": false},
         "index": {
-            "flowlogs-*": {"create_doc": false, "auto_configure": true},
+            "flowlogs-*": {"create_doc": false, "auto_configure": true, "manage": false},
             "flowship-ledger-*": {"index": true, "auto_configure": true},
         },
         "application": {},
@@ -169,6 +169,7 @@ fn every_right_is_told() {
     Fail es.rights.flow-logs: shipper, on flowlogs-*: create_doc NO, auto_configure yes
     Ok es.rights.ledger: shipper, on flowship-ledger-*: index yes, auto_configure yes
     Fail es.rights.installer: shipper, on the cluster: manage_index_templates NO, manage_ilm NO
+    Fail es.rights.installer: shipper, on flowlogs-*: manage NO
     Warn es.security: off: whoever reaches the server may read and delete everything
     ");
 }
