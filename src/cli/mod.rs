@@ -6,12 +6,14 @@ use std::io::{self, Write};
 
 pub mod convert;
 pub mod doctor;
+mod glob;
 pub mod lambda_local;
 pub mod ledger;
 pub mod manual;
 pub mod redrive;
 pub mod setup;
 mod signals;
+mod text;
 
 /// Exit codes of `flowctl` and `redrive`.
 pub mod exit {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cli::redrive::text::printable;
+use crate::cli::text::printable;
 
 /// Widest line of the report.
 const WIDTH: usize = 80;

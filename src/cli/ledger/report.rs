@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::gaps::{Coverage, FlowLog, SlotSet};
 use super::range::Range;
-use crate::cli::redrive::text::{printable, shell_word};
+use crate::cli::text::{printable, shell_word};
 use crate::ledger::LedgerEntry;
 use crate::outcome::{Counts, Fate};
 

@@ -42,7 +42,7 @@ pub(super) mod select;
 pub(super) mod send;
 mod show;
 mod stats;
-pub(super) mod text;
+mod text;
 
 /// Looks into the dead-letter queue and puts failed S3 events back onto the main queue.
 #[derive(Debug, Parser)]

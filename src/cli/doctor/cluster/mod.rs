@@ -8,7 +8,7 @@ use super::LIMIT;
 use super::check::Check;
 use crate::aws::AwsContext;
 use crate::bulk::SendError;
-use crate::cli::redrive::select::glob::Glob;
+use crate::cli::glob::Glob;
 use crate::config::{ElasticsearchSettings, Installation};
 use crate::elasticsearch::client::{Client, ClientError};
 use crate::elasticsearch::renewal::SecretStore;

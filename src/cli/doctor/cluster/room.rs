@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::check::Check;
 use super::reply::Reply;
-use crate::cli::redrive::text::bytes;
+use crate::cli::text::bytes;
 use crate::config::Installation;
 use crate::flow::Dataset;
 

@@ -6,14 +6,16 @@ use super::LIMIT;
 use super::check::Check;
 use crate::aws::AwsContext;
 use crate::aws::sqs::SqsQueue;
-use crate::cli::redrive::send::health::{Findings, check_consumer};
 use crate::config::{CheckedSettings, FunctionTimes};
 use crate::queue::{QueueDetails, QueueStatus, Unanswered};
 
+mod consumer;
 mod dead_letters;
 mod policy;
 #[cfg(test)]
 mod tests;
+
+pub(in crate::cli) use consumer::lacks_consumer;
 
 /// AWS's advice, because a message must not come back while it waits for its turn or is handled again.
 const VISIBILITY_FACTOR: u32 = 6;
@@ -75,11 +77,9 @@ async fn ask(queue: Option<&SqsQueue>) -> Told {
 }
 
 async fn ask_for_consumer(main: &SqsQueue) -> Option<String> {
-    let mut findings = Findings::default();
-    let looked = tokio::time::timeout(LIMIT, check_consumer(main, &mut findings)).await;
+    let looked = tokio::time::timeout(LIMIT, lacks_consumer(main)).await;
     // A queue that answered a moment ago and does not now is no news about its consumer.
-    looked.ok()?.ok()?;
-    findings.refusals.pop()
+    looked.ok()?.ok()?
 }
 
 /// All checks of the queues, in their order.

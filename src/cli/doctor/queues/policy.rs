@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::super::check::Check;
-use crate::cli::redrive::select::glob::Glob;
+use crate::cli::glob::Glob;
 use crate::queue::QueueDetails;
 
 /// Who may bring the notifications: S3 itself, or what stands between.

@@ -6,7 +6,8 @@ use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::cli::redrive::select::{Glob, When, is_any};
+use crate::cli::glob::Glob;
+use crate::cli::redrive::select::{When, is_any};
 use crate::flow::Dataset;
 use crate::object::ObjectRef;
 use crate::quarantine::{Cause, FileAddress, QuarantinedLine};

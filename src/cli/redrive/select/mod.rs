@@ -7,11 +7,10 @@ use std::str::FromStr;
 use clap::Args;
 use jiff::Timestamp;
 
-pub(super) use self::glob::Glob;
 pub(super) use self::when::{When, parse_duration};
+use crate::cli::glob::Glob;
 use crate::dead_letter::{DeadLetter, FailedObject};
 
-pub(in crate::cli) mod glob;
 mod when;
 
 /// Shortest beginning of a message id that is taken for one.

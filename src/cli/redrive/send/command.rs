@@ -8,6 +8,7 @@ use super::proof::Ledger;
 use super::report::Report;
 use super::{Arguments, Memory, Route, resume, send};
 use crate::aws::sqs::SqsQueue;
+use crate::cli::doctor::queues::lacks_consumer;
 use crate::cli::redrive::queues::status_of;
 use crate::cli::redrive::{Session, Verb};
 use crate::cli::tell;
@@ -87,7 +88,7 @@ async fn check_health(
     }
     let ledger = health::check_elasticsearch(environment, &mut findings).await;
     if !options.force {
-        health::check_consumer(queues.main, &mut findings).await?;
+        findings.refusals.extend(lacks_consumer(queues.main).await?);
     }
     Ok((ledger, findings))
 }

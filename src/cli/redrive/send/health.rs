@@ -1,7 +1,5 @@
 //! Whether it is any use to send: Elasticsearch answers, the main queue is well set, and somebody takes messages from it.
 
-use std::time::Duration;
-
 use super::proof::Ledger;
 use crate::aws::AwsContext;
 use crate::cli::doctor::check::{Check, Verdict};
@@ -10,19 +8,15 @@ use crate::cli::doctor::queues::{judge_redrive_policy, judge_visibility};
 use crate::config::{ElasticsearchSettings, Environment, FunctionTimes, Installation};
 use crate::elasticsearch::client::Client;
 use crate::elasticsearch::renewal::SecretStore;
-use crate::queue::{MessageQueue, QueueError, QueueStatus};
-
-/// How often, and after how long each, one looks again before nobody is said to take messages.
-const LOOKS: u32 = 5;
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+use crate::queue::QueueStatus;
 
 /// What the checks found.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::cli) struct Findings {
+pub(in crate::cli::redrive) struct Findings {
     /// Why it should not be sent.
-    pub(in crate::cli) refusals: Vec<String>,
+    pub(in crate::cli::redrive) refusals: Vec<String>,
     /// What one should know.
-    pub(in crate::cli) notes: Vec<String>,
+    pub(in crate::cli::redrive) notes: Vec<String>,
 }
 
 impl Findings {
@@ -89,32 +83,12 @@ pub(in crate::cli::redrive) fn check_settings(
     findings.take(&judge_visibility(main, None, times));
 }
 
-/// Messages that wait while none is in flight have no consumer. Whether an empty queue has one only a message shows.
-pub(in crate::cli) async fn check_consumer<Q: MessageQueue>(
-    main: &Q,
-    findings: &mut Findings,
-) -> Result<(), QueueError> {
-    let first = main.status().await?;
-    let mut last = first.clone();
-    for _ in 0..LOOKS {
-        if last.visible == 0 || last.in_flight > 0 || last.visible < first.visible {
-            return Ok(());
-        }
-        tokio::time::sleep(LOOK_INTERVAL).await;
-        last = main.status().await?;
-    }
-    findings.refusals.push(format!(
-        "nobody takes messages from the main queue: {} wait there, none is in flight; is the event source mapping enabled?",
-        last.visible
-    ));
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::queue::memory::MemoryQueue;
-    use crate::queue::{Attributes, RedrivePolicy};
+    use crate::queue::RedrivePolicy;
 
     fn status(visibility_seconds: u64, policy: Option<&str>) -> QueueStatus {
         QueueStatus {
@@ -158,20 +132,5 @@ mod tests {
         the main queue's visibility timeout of 10 s is below FLOWSHIP_DEADLINE_MARGIN_MS: messages come back while they are being handled; set it to 6 times the function's timeout, as AWS advises
         note: the main queue's visibility timeout of 30 s is below FLOWSHIP_BULK_TIMEOUT_MS: messages may come back while they are being handled; set it to 6 times the function's timeout, as AWS advises
         ");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn messages_that_wait_while_none_is_in_flight_have_no_consumer() {
-        let main = MemoryQueue::new("main");
-        let mut findings = Findings::default();
-        check_consumer(&main, &mut findings).await.unwrap();
-        main.put("waits", Attributes::new());
-        main.put("is taken", Attributes::new());
-        let taken = main.receive(1, Duration::ZERO, None).await.unwrap();
-        check_consumer(&main, &mut findings).await.unwrap();
-        assert_eq!(findings, Findings::default(), "empty, or one is in flight");
-        drop(main.delete_batch(&[taken[0].receipt_handle.clone()]).await);
-        check_consumer(&main, &mut findings).await.unwrap();
-        insta::assert_snapshot!(findings.refusals.join("\n"), @"nobody takes messages from the main queue: 1 wait there, none is in flight; is the event source mapping enabled?");
     }
 }

@@ -32,7 +32,7 @@ use crate::queue::{MAX_BATCH_ENTRIES, MessageQueue, QueueError, QueueStatus, Vis
 mod canary;
 mod command;
 mod gather;
-pub(in crate::cli) mod health;
+mod health;
 pub(super) mod journal;
 mod letter;
 mod pace;

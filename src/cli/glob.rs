@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 /// A pattern for a whole text: `*` stands for any text (also with `/`), `?` for one character.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Glob(String);
+pub(super) struct Glob(String);
 
 impl FromStr for Glob {
     type Err = &'static str;
@@ -19,7 +19,7 @@ impl FromStr for Glob {
 
 impl Glob {
     /// Linear: a mismatch goes back to the last `*` only.
-    pub(in crate::cli) fn matches(&self, text: &str) -> bool {
+    pub(super) fn matches(&self, text: &str) -> bool {
         let pattern: Vec<char> = self.0.chars().collect();
         let text: Vec<char> = text.chars().collect();
         let (mut p, mut t) = (0, 0);
