@@ -5,6 +5,7 @@ mod community_id;
 mod geo;
 mod network_map;
 mod tag;
+mod zone_id;
 mod zones;
 
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use crate::outcome::error_chain;
 pub use community_id::{CommunityId, CommunityIds, community_id};
 pub use geo::{Coordinates, DatabaseDescription, DatabaseError, Geo, Place, RegionCode};
 pub use network_map::{NetworkMap, NetworkMapError};
-pub use zones::{ZoneFinder, ZoneId, ZoneRule, Zones};
+pub use zone_id::ZoneId;
+pub use zones::{ZoneFinder, ZoneRule, Zones};
 
 /// What documents are enriched with. Made once at start, shared by everything that writes documents.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod choices;
 mod export;
 mod help;
 mod instead;
+mod outcome;
 mod pack;
 mod report;
 

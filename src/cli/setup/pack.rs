@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 use url::Url;
 
-use super::report::Outcome;
+use super::outcome::Outcome;
 use crate::aws::AwsContext;
 use crate::config::{ElasticsearchSettings, Installation};
 use crate::elasticsearch::client::Client;

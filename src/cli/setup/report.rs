@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::outcome::Outcome;
 use super::pack::{PackReport, PackRow};
 use crate::assets::Kind;
 use crate::elasticsearch::setup::{Action, Difference, Interrupted, Plan, Step};
@@ -41,38 +42,6 @@ struct Changed<'a> {
     ours: Option<&'a str>,
     #[serde(skip)]
     difference: &'a Difference,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
-    WouldCreate,
-    WouldChange,
-    Created,
-    Changed,
-    Unchanged,
-    Skipped,
-    Kept,
-    Refused,
-    Failed,
-    Pending,
-}
-
-impl Outcome {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::WouldCreate => "would create",
-            Self::WouldChange => "would change",
-            Self::Created => "created",
-            Self::Changed => "changed",
-            Self::Unchanged => "unchanged",
-            Self::Skipped => "skipped",
-            Self::Kept => "kept",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Pending => "pending",
-        }
-    }
 }
 
 impl<'a> Report<'a> {

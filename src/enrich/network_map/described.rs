@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::document::{Document, Interface, Subnet};
 use super::{KnownInterface, KnownSubnet, MAX_FILE_BYTES, NetworkMap, NetworkMapError, Networks, Vpc};
 use crate::enrich::tag::Tag;
-use crate::enrich::zones::ZoneId;
+use crate::enrich::zone_id::ZoneId;
 
 /// Everything that was read, by its ids.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny};
 
-use crate::enrich::zones::ZoneId;
+use crate::enrich::zone_id::ZoneId;
 
 /// One printed document: a page of subnets or of interfaces. `None`: it has no such member.
 #[derive(Debug, Deserialize)]

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::tag::{Tag, TagMap};
-use super::zones::ZoneId;
+use super::zone_id::ZoneId;
 use described::Described;
 use intervals::{Intervals, Network};
 

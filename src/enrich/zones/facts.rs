@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::ZoneId;
 use super::record::Record;
 use super::table::Table;
 use crate::enrich::tag::Tag;
+use crate::enrich::zone_id::ZoneId;
 
 /// What was said so far.
 #[derive(Debug, Default)]

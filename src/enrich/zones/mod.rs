@@ -6,7 +6,6 @@
 //! is forgotten at its end, so that documents do not depend on which objects were read before.
 
 mod facts;
-mod id;
 mod record;
 mod table;
 
@@ -14,11 +13,10 @@ use std::sync::Arc;
 
 use super::network_map::NetworkMap;
 use super::tag::Tag;
+use super::zone_id::ZoneId;
 use crate::flow::{Dataset, Field, Row};
 use facts::Facts;
 use record::Record;
-
-pub use id::ZoneId;
 
 /// The zones of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
