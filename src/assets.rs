@@ -45,6 +45,7 @@ pub const ASSETS: [Asset; 8] = [
         needs_ilm: true,
         text: include_str!("../index-templates/ilm/flowlogs-vpc.json"),
     },
+    // `auto_expand_replicas`: on one data node ILM would wait for ever for the place of a replica, and delete nothing.
     Asset {
         kind: Kind::ComponentTemplate,
         name: "flowlogs-vpc-settings",
@@ -253,6 +254,16 @@ pub(crate) mod tests {
         // Age counts from the date in the index's name, also after a backfill.
         assert_eq!(lifecycle["parse_origination_date"], true);
         assert!(!policy.text.contains("rollover"));
+    }
+
+    #[test]
+    fn replicas_are_as_many_as_the_nodes_can_hold() {
+        for asset in &ASSETS {
+            assert!(!asset.text.contains("number_of_replicas"), "{}", asset.name);
+            let has_settings = asset.text.contains("number_of_shards");
+            let expands = asset.text.contains(r#""auto_expand_replicas": "0-1""#);
+            assert_eq!(has_settings, expands, "{}", asset.name);
+        }
     }
 
     #[test]

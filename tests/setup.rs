@@ -198,12 +198,29 @@ async fn a_document_is_found_under_all_its_names() {
     assert_eq!(settings.get("sort"), None);
 }
 
+/// On a server with one node a replica would be waited for, by ILM for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_node_has_all_shards() {
+    let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-8");
+    install(client, prefix).await;
+    let ledger = installation(prefix).ledger_index.unwrap();
+    for index in [format!("{prefix}-vpc-2026.11.21"), format!("{ledger}-2026.11")] {
+        assert_eq!(client.put(&index, "{}").await.unwrap().status, 200);
+        let health = get(client, &format!("_cluster/health/{index}")).await;
+        assert_eq!(health["unassigned_shards"], 0, "{index}: {health}");
+        let settings = get(client, &format!("{index}/_settings")).await;
+        let settings = &settings[index.as_str()]["settings"]["index"];
+        assert_eq!(settings["auto_expand_replicas"], "0-1", "{index}");
+    }
+}
+
 /// The user's hook wins over what is installed, and setup leaves it alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_custom_component_overrides() {
     let (client, prefix) = (&connect(&Stack::shared().elasticsearch_url, &[]).await, "setup-3");
     install(client, prefix).await;
-    let hook = json!({"template": {"settings": {"index": {"number_of_replicas": 0}}}});
+    let replicas = json!({"auto_expand_replicas": false, "number_of_replicas": 2});
+    let hook = json!({"template": {"settings": {"index": replicas}}});
     let path = format!("_component_template/{prefix}-vpc-custom");
     assert_eq!(client.put(&path, hook.to_string()).await.unwrap().status, 200);
     install(client, prefix).await;
@@ -212,7 +229,7 @@ async fn the_custom_component_overrides() {
     assert_eq!(client.put(&index, "{}").await.unwrap().status, 200);
     let settings = get(client, &format!("{index}/_settings")).await;
     let replicas = &settings[index.as_str()]["settings"]["index"]["number_of_replicas"];
-    assert_eq!(replicas, "0");
+    assert_eq!(replicas, "2");
 }
 
 fn stored(store: Store) -> Choices {

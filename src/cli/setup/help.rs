@@ -24,7 +24,9 @@ rule, and whether it is on, always stay.
 
 Your own index settings and mappings belong into the component templates flowlogs-vpc-custom,
 flowlogs-tgw-custom and flowship-ledger-custom, which setup never touches and which win over
-the installed ones (but for what --store sets).
+the installed ones (but for what --store sets). Indices have one replica where there is a second
+data node (auto_expand_replicas 0-1, since ILM waits for a replica that has no place); a number
+of your own takes \"auto_expand_replicas\": false beside \"number_of_replicas\".
 
 Existing indices stay as they are; templates and stores are for new ones, which begin with the
 next day of flows.

@@ -192,7 +192,7 @@ fn all_wrong_settings_are_told_at_once() {
 #[test]
 fn help_teaches() {
     let mut command = Arguments::augment_args(Command::new("setup")).term_width(100);
-    insta::assert_snapshot!(command.render_long_help(), @"
+    insta::assert_snapshot!(command.render_long_help(), @r#"
     Installs index templates, lifecycle policy and, if asked for, Kibana's dashboards and rules
 
     Compares with what the server has and installs only what is missing or different. One line a part on
@@ -298,7 +298,9 @@ fn help_teaches() {
 
     Your own index settings and mappings belong into the component templates flowlogs-vpc-custom,
     flowlogs-tgw-custom and flowship-ledger-custom, which setup never touches and which win over
-    the installed ones (but for what --store sets).
+    the installed ones (but for what --store sets). Indices have one replica where there is a second
+    data node (auto_expand_replicas 0-1, since ILM waits for a replica that has no place); a number
+    of your own takes "auto_expand_replicas": false beside "number_of_replicas".
 
     Existing indices stay as they are; templates and stores are for new ones, which begin with the
     next day of flows.
@@ -318,5 +320,5 @@ fn help_teaches() {
     and _CA_FILE.
 
     Exit codes: 0 done, 1 failed or refused (stderr says why), 2 wrong command line.
-    ");
+    "#);
 }

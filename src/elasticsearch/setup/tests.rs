@@ -221,7 +221,7 @@ async fn an_older_flowship_does_not_take_back_what_a_newer_one_installed() {
             Kind::IlmPolicy => "/policy/_meta",
             _ => "/_meta",
         };
-        newer.body.pointer_mut(about).unwrap()["version"] = json!(2);
+        newer.body.pointer_mut(about).unwrap()["version"] = json!(99);
         stamp::stamp(newer.kind, &mut newer.body);
         let mut calls: Vec<Call> = parts
             .iter()
