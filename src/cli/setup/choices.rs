@@ -28,8 +28,8 @@ pub(super) struct ChoiceArguments {
     /// Installs the roles of shipper, installer and reader, too; needs the cluster privilege manage_security
     #[arg(long)]
     install_roles: bool,
-    /// Replaces a lifecycle policy that was changed by hand; without it such a policy is kept, also with --force,
-    /// unless an age is asked for
+    /// Replaces a lifecycle policy that was changed by hand; without it such a policy is kept, also with --force. One
+    /// that is not flowship's, or a newer flowship's, takes --force, too
     #[arg(long)]
     reset_ilm: bool,
     /// Overwrites parts that somebody changed by hand, and parts of these names that are not flowship's or a newer

@@ -251,7 +251,7 @@ fn help_teaches() {
 
           --reset-ilm
               Replaces a lifecycle policy that was changed by hand; without it such a policy is kept,
-              also with --force, unless an age is asked for
+              also with --force. One that is not flowship's, or a newer flowship's, takes --force, too
 
           --force
               Overwrites parts that somebody changed by hand, and parts of these names that are not

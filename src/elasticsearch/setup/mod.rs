@@ -44,7 +44,7 @@ pub struct Choices {
     pub guard_auto_create: bool,
     /// Whether roles are installed, too.
     pub install_roles: bool,
-    /// Replaces a lifecycle policy by ours; ages that are not asked for are ours, too.
+    /// Replaces a lifecycle policy that was changed by hand by ours; ages that are not asked for are ours, too.
     pub reset_ilm: bool,
     /// Overwrites what somebody changed by hand, and parts of these names that are not ours.
     pub force: bool,
@@ -268,17 +268,17 @@ impl Step {
     fn compare(part: Part, server: &Value, choices: &Choices) -> Self {
         let differences = differences(part.kind, server, &part.body);
         let is_newer = stamp::version(part.kind, server) > stamp::version(part.kind, &part.body);
-        let action = match stamp::origin(part.kind, server, &part.body) {
+        let origin = stamp::origin(part.kind, server, &part.body);
+        let is_policy = part.kind == Kind::IlmPolicy;
+        let action = match origin {
             _ if differences.is_empty() => Action::Leave,
-            _ if part.kind == Kind::IlmPolicy && choices.reset_ilm => Action::Change,
             Origin::Installed if !is_newer => Action::Change,
-            _ if part.kind == Kind::IlmPolicy && is_kept(&part, server, choices) => {
-                Action::Skip(SkipReason::PolicyKept)
-            }
+            Origin::ChangedByHand if is_policy && choices.reset_ilm && !is_newer => Action::Change,
+            _ if is_policy && is_kept(&part, server, choices) => Action::Skip(SkipReason::PolicyKept),
             _ if choices.force => Action::Change,
-            Origin::Installed => Action::Refuse(Refusal::Newer),
-            Origin::ChangedByHand => Action::Refuse(Refusal::ChangedByHand),
             Origin::Foreign => Action::Refuse(Refusal::NotOurs),
+            Origin::ChangedByHand if !is_newer => Action::Refuse(Refusal::ChangedByHand),
+            Origin::ChangedByHand | Origin::Installed => Action::Refuse(Refusal::Newer),
         };
         Self {
             part,

@@ -81,6 +81,39 @@ async fn an_age_is_not_set_in_a_policy_that_was_changed_by_hand_unless_forced() 
     );
 }
 
+/// Of somebody else: its `_meta` does not say that it is flowship's. Of a newer flowship: its version does.
+#[tokio::test]
+async fn a_reset_overwrites_no_policy_of_others_or_of_a_newer_flowship_unless_forced() {
+    let mut foreign = policy_deleting_after(400);
+    foreign.body["policy"]["_meta"] = json!({"managed": true});
+    let mut newer = policy_deleting_after(90);
+    newer.body["policy"]["_meta"]["version"] = json!(99);
+    stamp::stamp(newer.kind, &mut newer.body);
+    let mut newer_and_changed = newer.clone();
+    newer_and_changed.body["policy"]["phases"]["delete"]["min_age"] = json!("91d");
+    for (policy, refusal) in [
+        (foreign, Refusal::NotOurs),
+        (newer, Refusal::Newer),
+        (newer_and_changed, Refusal::Newer),
+    ] {
+        for force in [false, true] {
+            let server = Script::start(holding(&policy)).await;
+            let choices = Choices {
+                reset_ilm: true,
+                force,
+                ..Choices::default()
+            };
+            let plan = plan_with(&server.client, &names(), &choices).await.unwrap();
+            let wanted = match force {
+                false => Action::Refuse(refusal),
+                true => Action::Change,
+            };
+            assert_eq!(plan.steps[0].action, wanted);
+            server.finish();
+        }
+    }
+}
+
 #[tokio::test]
 async fn ages_that_cannot_be_set_are_told_before_anything_is_changed() {
     let not_there: Vec<Call> = parts(&names())
