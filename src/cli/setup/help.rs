@@ -19,7 +19,7 @@ Changed by hand: every part carries a hash of itself. Where the server's part no
 its hash, somebody changed it, and setup stops before it changes anything and shows the
 differences; so it does where a part of that name is not flowship's, or a newer flowship's.
 --force overwrites all of them. A lifecycle policy that was changed by hand is kept and stops
-nothing. In Kibana, what somebody changed is kept, and the rest is installed; the actions of a
+nothing, unless an age is asked for: then --force sets that age in it, and nothing else. In Kibana, what somebody changed is kept, and the rest is installed; the actions of a
 rule, and whether it is on, always stay.
 
 Your own index settings and mappings belong into the component templates flowlogs-vpc-custom,

@@ -7,8 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::SetupError;
 
-/// The phases that have an age, in their order.
+/// The phases whose ages may be asked for, in their order.
 pub(super) const PHASES: [&str; 3] = ["warm", "cold", "delete"];
+
+/// All phases that have an age, in their order.
+const ALL_PHASES: [&str; 4] = ["warm", "cold", "frozen", "delete"];
 
 /// A hundred years: what is longer is a slip of the hand.
 const MAX_DAYS: u32 = 36_500;
@@ -90,10 +93,26 @@ pub(super) fn keep_ages(policy: &mut Value, server: &Value) {
     }
 }
 
+/// Writes the ages that are asked for into the server's policy and puts it into `policy`, a body with ours. All else in it
+/// stays as somebody wanted it, and the hash in it goes on saying that it was changed.
+pub(super) fn edit_ages(policy: &mut Value, server: &Value, ages: &Ages) {
+    let ours = std::mem::replace(policy, json!({"policy": server["policy"]}));
+    if !policy["policy"]["phases"].is_object() {
+        policy["policy"]["phases"] = json!({});
+    }
+    let asked_for = PHASES.into_iter().zip(ages.in_order());
+    for (phase, _) in asked_for.filter(|(_, age)| age.is_some()) {
+        if let Some(added) = ours.pointer(&format!("/policy/phases/{phase}")) {
+            phases(policy).entry(phase).or_insert_with(|| added.clone());
+        }
+    }
+    ages.write(policy);
+}
+
 /// Elasticsearch refuses a policy whose phases do not follow each other, by then with the first parts installed.
 pub(super) fn check(policy: &Value) -> Result<(), SetupError> {
     let mut before: Option<(&str, &str)> = None;
-    for phase in PHASES {
+    for phase in ALL_PHASES {
         let pointer = format!("/policy/phases/{phase}/min_age");
         let Some(age) = policy.pointer(&pointer).and_then(Value::as_str) else {
             continue;
@@ -189,6 +208,38 @@ mod tests {
             policy["policy"]["phases"]["warm"]["actions"],
             ours()["policy"]["phases"]["warm"]["actions"]
         );
+    }
+
+    #[test]
+    fn in_a_policy_of_somebody_elses_wording_only_the_ages_that_are_asked_for_change() {
+        let server = json!({"modified_date": "2026-11-20T03:10:00.000Z", "policy": {
+            "phases": {
+                "hot": {"min_age": "0ms", "actions": {}},
+                "cold": {"min_age": "10d", "actions": {"allocate": {"require": {"rack": "slow"}}}},
+                "frozen": {"min_age": "30d", "actions": {"searchable_snapshot": {"snapshot_repository": "r"}}},
+            },
+            "_meta": {"product": "flowship", "version": 1, "hash": "0"},
+        }});
+        let ages = Ages {
+            warm: None,
+            cold: Some(Age::Days(20)),
+            delete: Some(Age::Days(90)),
+        };
+        let mut policy = ours();
+        edit_ages(&mut policy, &server, &ages);
+        let mut wanted = json!({"policy": server["policy"]});
+        wanted["policy"]["phases"]["cold"]["min_age"] = "20d".into();
+        wanted["policy"]["phases"]["delete"] = ours()["policy"]["phases"]["delete"].clone();
+        wanted["policy"]["phases"]["delete"]["min_age"] = "90d".into();
+        assert_eq!(policy, wanted);
+        assert!(check(&policy).is_ok());
+
+        let sooner = Ages {
+            delete: Some(Age::Days(29)),
+            ..Ages::default()
+        };
+        edit_ages(&mut policy, &server, &sooner);
+        insta::assert_snapshot!(check(&policy).unwrap_err(), @"the lifecycle policy would be in delete after 29d, before frozen after 30d: give both ages");
     }
 
     #[test]

@@ -198,10 +198,8 @@ fn shaped_parts(
     found: &[Found],
     choices: &Choices,
 ) -> Result<Vec<Part>, SetupError> {
-    let store = choices
-        .store
-        .unwrap_or_else(|| store_of(&parts(installation), found));
-    let mut parts = part::parts_stored(installation, store);
+    let stores = stores_of(&parts(installation), found);
+    let mut parts = part::parts_stored(installation, |position| choices.store.unwrap_or(stores[position]));
     for (position, part) in parts.iter_mut().enumerate() {
         if part.kind == Kind::IlmPolicy {
             shape_policy(part, found.get(position).unwrap_or(&Found::Nothing), choices)?;
@@ -210,16 +208,18 @@ fn shaped_parts(
     Ok(parts)
 }
 
-/// The first index template, that of VPC flow logs, speaks for all.
-fn store_of(parts: &[Part], found: &[Found]) -> Store {
-    let templates = parts
+/// How each part is stored on the server; an index template that is missing there, as the first one that is not.
+fn stores_of(parts: &[Part], found: &[Found]) -> Vec<Store> {
+    let stores: Vec<Option<Store>> = parts
         .iter()
-        .zip(found)
-        .find(|(part, _)| part.kind == Kind::IndexTemplate);
-    match templates {
-        Some((_, Found::Body(template))) => Store::of(template),
-        _ => Store::default(),
-    }
+        .enumerate()
+        .map(|(position, part)| match found.get(position) {
+            Some(Found::Body(template)) if part.kind == Kind::IndexTemplate => Some(Store::of(template)),
+            _ => None,
+        })
+        .collect();
+    let other = stores.iter().flatten().next().copied().unwrap_or_default();
+    stores.into_iter().map(|store| store.unwrap_or(other)).collect()
 }
 
 /// Carries out the plan, in order, up to the first failure. A plan that refuses anything is not begun.
@@ -237,14 +237,20 @@ pub async fn apply(client: &Client, plan: &Plan) -> Result<(), Interrupted> {
 
 /// The policy with the ages that it is to have.
 fn shape_policy(part: &mut Part, found: &Found, choices: &Choices) -> Result<(), SetupError> {
+    let ages = &choices.ages;
     match found {
-        Found::NoIlm if choices.ages.is_any() => return Err(SetupError::NoIlm),
-        Found::Body(server) if !choices.reset_ilm && !is_kept(part, server, choices) => {
-            lifecycle::keep_ages(&mut part.body, server);
-        }
+        Found::NoIlm if ages.is_any() => return Err(SetupError::NoIlm),
+        Found::Body(server) if !choices.reset_ilm => match stamp::origin(part.kind, server, &part.body) {
+            Origin::ChangedByHand if ages.is_any() => {
+                lifecycle::edit_ages(&mut part.body, server, ages);
+                return lifecycle::check(&part.body);
+            }
+            Origin::ChangedByHand => {}
+            Origin::Installed | Origin::Foreign => lifecycle::keep_ages(&mut part.body, server),
+        },
         _ => {}
     }
-    choices.ages.write(&mut part.body);
+    ages.write(&mut part.body);
     lifecycle::check(&part.body)?;
     stamp::stamp(part.kind, &mut part.body);
     Ok(())

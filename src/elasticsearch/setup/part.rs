@@ -25,15 +25,16 @@ pub struct Part {
 
 /// Everything that an installation consists of, in the order of installation, with our ages and the standard store.
 pub fn parts(installation: &Installation) -> Vec<Part> {
-    parts_stored(installation, Store::Standard)
+    parts_stored(installation, |_| Store::Standard)
 }
 
-/// The same, stored in another way.
-pub(super) fn parts_stored(installation: &Installation, store: Store) -> Vec<Part> {
+/// The same, each as `store` says of its position.
+pub(super) fn parts_stored(installation: &Installation, store: impl Fn(usize) -> Store) -> Vec<Part> {
     let is_wanted = |asset: &&Asset| asset.name != LEDGER_FILE_PREFIX || installation.ledger_index.is_some();
     let wanted = ASSETS.iter().filter(is_wanted);
     wanted
-        .map(|asset| Part::new(asset, installation, store))
+        .enumerate()
+        .map(|(position, asset)| Part::new(asset, installation, store(position)))
         .collect()
 }
 

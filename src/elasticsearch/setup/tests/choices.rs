@@ -61,24 +61,48 @@ async fn an_age_that_is_asked_for_is_set_and_kept_by_later_runs() {
     assert_eq!(reset.steps[0].action, Action::Change);
 }
 
+/// A person keeps indices on a rack, and in snapshots; what asks for another age changes nothing else of that.
 #[tokio::test]
-async fn an_age_is_not_set_in_a_policy_that_was_changed_by_hand_unless_forced() {
+async fn in_a_policy_that_was_changed_by_hand_only_the_age_is_set_and_only_if_forced() {
     let mut policy = policy_deleting_after(400);
-    policy.body["policy"]["phases"]["warm"]["min_age"] = json!("5d");
+    let phases = &mut policy.body["policy"]["phases"];
+    phases["warm"]["min_age"] = json!("5d");
+    phases["warm"]["actions"]["allocate"] = json!({"require": {"rack": "slow"}});
+    phases["frozen"] = json!({
+        "min_age": "30d", "actions": {"searchable_snapshot": {"snapshot_repository": "backup"}},
+    });
     let server = Script::start(holding(&policy)).await;
     let mut choices = asking_to_delete_after(90);
     let refused = plan_with(&server.client, &names(), &choices).await.unwrap();
     assert_eq!(refused.steps[0].action, Action::Refuse(Refusal::ChangedByHand));
+    server.finish();
 
-    let server = Script::start(holding(&policy)).await;
+    let mut edited = policy.clone();
+    edited.body["policy"]["phases"]["delete"]["min_age"] = json!("90d");
+    let mut calls = holding(&policy);
+    calls.push(put(&edited));
+    let server = Script::start(calls).await;
     choices.force = true;
     let forced = plan_with(&server.client, &names(), &choices).await.unwrap();
-    assert_eq!(forced.steps[0].action, Action::Change);
-    let phases = &forced.steps[0].part.body["policy"]["phases"];
-    assert_eq!(
-        (&phases["warm"]["min_age"], &phases["delete"]["min_age"]),
-        (&json!("5d"), &json!("90d"))
-    );
+    let differences: Vec<String> = forced.steps[0]
+        .differences
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(differences, ["phases.delete.min_age: 400d → 90d"]);
+    apply(&server.client, &forced).await.unwrap();
+    server.finish();
+
+    // It is still known to be changed by hand: the next run keeps it, and one that asks for the same finds it done.
+    for (choices, wanted) in [
+        (Choices::default(), Action::Skip(SkipReason::PolicyKept)),
+        (asking_to_delete_after(90), Action::Leave),
+    ] {
+        let server = Script::start(holding(&edited)).await;
+        let next = plan_with(&server.client, &names(), &choices).await.unwrap();
+        assert_eq!(next.steps[0].action, wanted);
+        server.finish();
+    }
 }
 
 /// Of somebody else: its `_meta` does not say that it is flowship's. Of a newer flowship: its version does.
@@ -167,6 +191,37 @@ async fn a_store_that_the_server_does_not_know_is_refused_before_anything_is_cha
     };
     let error = plan_with(&server.client, &names(), &choices).await.unwrap_err();
     insta::assert_snapshot!(crate::outcome::error_chain(&error), @"this server cannot store documents as `--store logsdb` asks; nothing was changed: trying index template flowlogs-vpc: Elasticsearch answers 400 illegal_argument_exception: No enum constant org.elasticsearch.index.IndexMode.LOGSDB");
+    server.finish();
+}
+
+#[tokio::test]
+async fn every_template_keeps_its_store_and_a_missing_one_takes_that_of_the_other() {
+    const TEMPLATES: [usize; 2] = [4, 6];
+    let stored = |store: Store| part::parts_stored(&names(), |_| store);
+    for missing in TEMPLATES {
+        let sorted = stored(Store::Sorted);
+        let mut calls: Vec<Call> = sorted
+            .iter()
+            .map(|part| get(&part.path(), 200, &held(part)))
+            .collect();
+        calls[missing] = get(&sorted[missing].path(), 404, &not_found());
+        calls.push(put(&sorted[missing]));
+        let server = Script::start(calls).await;
+        let plan = plan(&server.client, &names(), false).await.unwrap();
+        assert_eq!(plan.steps[missing].action, Action::Create);
+        apply(&server.client, &plan).await.unwrap();
+        server.finish();
+    }
+    // Each in its own way.
+    let mut mixed = stored(Store::Standard);
+    mixed[TEMPLATES[1]] = stored(Store::Sorted).swap_remove(TEMPLATES[1]);
+    let calls = mixed
+        .iter()
+        .map(|part| get(&part.path(), 200, &held(part)))
+        .collect();
+    let server = Script::start(calls).await;
+    let plan = plan(&server.client, &names(), false).await.unwrap();
+    assert_eq!(actions(&plan), [Action::Leave; 8]);
     server.finish();
 }
 
