@@ -321,7 +321,7 @@ async fn a_guarded_cluster_makes_no_index_of_ours_without_its_template() {
         .await
         .unwrap();
     let setting = plan.steps.last().unwrap();
-    let patterns = format!("-{prefix}-*,-flowship-ledger-{prefix}-world-*");
+    let patterns = format!("-{prefix}-vpc-*,-{prefix}-tgw-*,-flowship-ledger-{prefix}-world-*");
     assert_eq!(
         setting.differences[0].to_string(),
         format!("persistent.action.auto_create_index: true → {patterns},*")
@@ -338,6 +338,11 @@ async fn a_guarded_cluster_makes_no_index_of_ours_without_its_template() {
     );
     assert_eq!(
         create(client, &format!("else-{prefix}-2026.11.20"), "10.2.3.4").await,
+        201
+    );
+    // The prefix alone is not ours.
+    assert_eq!(
+        create(client, &format!("{prefix}-else-2026.11.20"), "10.2.3.4").await,
         201
     );
     // Another installation's name, guarded before its templates are there.

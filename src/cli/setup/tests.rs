@@ -309,8 +309,9 @@ fn help_teaches() {
     --guard-auto-create: if somebody deletes a template, the next day's index would be made without
     it: without mappings, never deleted, and no dashboard would understand it. With the guard
     Elasticsearch refuses such an index, the function's messages wait in the queue or the
-    dead-letter queue, and nothing is lost. Patterns that deny these names are put in front of what
-    action.auto_create_index has; who sets it back removes the guard.
+    dead-letter queue, and nothing is lost. What denies the patterns of the templates (-flowlogs-vpc-*,
+    -flowlogs-tgw-*, -flowship-ledger-*) is put in front of what action.auto_create_index has; who
+    sets it back removes the guard.
 
     Rights: the cluster privileges manage_index_templates and manage_ilm, and manage on the
     indices, with which Elasticsearch carries out the lifecycle policy; that is the role

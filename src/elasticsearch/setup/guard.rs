@@ -14,10 +14,7 @@ const SETTING: &str = "action.auto_create_index";
 
 /// Asks what the cluster allows, and extends it. Needs the cluster privilege `monitor` (the change: `manage`).
 pub(super) async fn step(client: &Client, installation: &Installation) -> Result<Step, SetupError> {
-    let prefixes = [&installation.index_prefix]
-        .into_iter()
-        .chain(&installation.ledger_index);
-    let denials: Vec<String> = prefixes.map(|prefix| format!("-{prefix}-*")).collect();
+    let denials = denials(installation);
 
     // Without defaults, what stands in elasticsearch.yml would not be told.
     let path = "_cluster/settings?include_defaults=true&filter_path=*.action.auto_create_index";
@@ -43,6 +40,16 @@ pub(super) async fn step(client: &Client, installation: &Installation) -> Result
     }
     let value = value_in("persistent").or_else(|| value_in("defaults"));
     Ok(extend(value, &denials))
+}
+
+/// What our templates are for, and nothing else: an index of another name with our prefix is somebody else's.
+fn denials(installation: &Installation) -> Vec<String> {
+    let templates = super::parts(installation);
+    let patterns = templates
+        .iter()
+        .filter_map(|part| part.body["index_patterns"].as_array());
+    let patterns = patterns.flatten().filter_map(Value::as_str);
+    patterns.map(|pattern| format!("-{pattern}")).collect()
 }
 
 fn extend(value: Option<&str>, denials: &[String]) -> Step {
@@ -95,6 +102,19 @@ mod tests {
         let step = extend(value, &["-a-*".to_owned(), "-b-*".to_owned()]);
         let value = step.part.body["persistent"][SETTING].as_str();
         (step.action == Action::Change).then(|| value.unwrap().to_owned())
+    }
+
+    #[test]
+    fn denied_is_what_the_templates_are_for() {
+        let mut installation = Installation {
+            index_prefix: "net.flows".to_owned(),
+            ledger_index: Some("net.ledger".to_owned()),
+        };
+        let flows = ["-net.flows-vpc-*", "-net.flows-tgw-*"];
+        assert_eq!(denials(&installation)[..2], flows);
+        assert_eq!(denials(&installation)[2..], ["-net.ledger-*"]);
+        installation.ledger_index = None;
+        assert_eq!(denials(&installation), flows);
     }
 
     #[test]
