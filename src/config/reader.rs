@@ -282,6 +282,9 @@ impl<'a> Reader<'a> {
             );
             return None;
         };
+        if self.holds_credentials(NAME, value) {
+            return None;
+        }
         let texts = value.split(',').map(str::trim);
         let texts = texts.filter(|text| !text.is_empty());
         texts.map(|text| self.url(NAME, text)).collect()
@@ -290,22 +293,36 @@ impl<'a> Reader<'a> {
     pub(super) fn kibana_url(&mut self) -> Option<Url> {
         const NAME: &str = "KIBANA_URL";
         let text = self.get(NAME)?;
-        self.url(NAME, text)
+        match self.holds_credentials(NAME, text) {
+            true => None,
+            false => self.url(NAME, text),
+        }
+    }
+
+    /// They would reach logs and error texts, hence the value is not repeated. What is left of an `@` need not parse:
+    /// a password may have a `#` or a comma.
+    fn holds_credentials(&mut self, name: &'static str, value: &str) -> bool {
+        let holds = value.contains('@');
+        if holds {
+            let problem = "holds an `@`, as credentials do: use ELASTICSEARCH_USERNAME and _PASSWORD";
+            self.problem(name, problem);
+        }
+        holds
     }
 
     fn url(&mut self, name: &'static str, text: &str) -> Option<Url> {
-        // Credentials in a URL would reach logs and error texts.
-        let problem = match Url::parse(text) {
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                "a URL holds credentials: use ELASTICSEARCH_USERNAME and _PASSWORD".to_owned()
-            }
+        match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-                return Some(with_trailing_slash(url));
+                Some(with_trailing_slash(url))
             }
-            _ => format!("`{text}` is not a URL that starts with http:// or https://"),
-        };
-        self.problem(name, problem);
-        None
+            _ => {
+                self.problem(
+                    name,
+                    format!("`{text}` is not a URL that starts with http:// or https://"),
+                );
+                None
+            }
+        }
     }
 
     fn credentials(&mut self) -> Option<Credentials> {

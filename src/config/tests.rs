@@ -85,6 +85,26 @@ fn secrets_are_in_no_message_and_in_no_debug_text() {
     );
 }
 
+/// A `#` ends the host, a comma the URL, and what stands before the first `:` is a scheme: none parses as meant.
+#[test]
+fn credentials_in_what_is_no_url_are_not_repeated() {
+    for wrong in [
+        "https://elastic:p#hunter2@es:9200",
+        "https://elastic:hunter2,4@es:9200",
+        "elastic:hunter2@es:9200",
+        "https://elastic#hunter2@es:9200",
+    ] {
+        let environment = environment(&[("ELASTICSEARCH_URLS", wrong), ("KIBANA_URL", wrong)]);
+        let error = ElasticsearchSettings::read(&environment).unwrap_err();
+        let kibana = read_kibana_url(&environment).unwrap_err();
+        let told = format!("{error} {error:?} {kibana} {kibana:?}");
+        assert!(!told.contains("hunter2") && !told.contains("es:9200"), "{told}");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(error, @"FLOWSHIP_ELASTICSEARCH_URLS: holds an `@`, as credentials do: use ELASTICSEARCH_USERNAME and _PASSWORD");
+        }
+    }
+}
+
 #[test]
 fn several_urls_and_path_prefixes_are_kept() {
     let environment = environment(&[("ELASTICSEARCH_URLS", "https://a:9200/es, https://b:9200")]);

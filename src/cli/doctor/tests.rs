@@ -58,3 +58,15 @@ fn help_teaches() {
           also that object's format, and which panels of the dashboards it leaves empty
     ");
 }
+
+#[test]
+fn credentials_in_what_is_no_url_are_not_told() {
+    for wrong in ["https://elastic:p#hunter2@es:9200", "elastic:hunter2@es:9200"] {
+        let mut environment = Environment::default();
+        environment.set("ELASTICSEARCH_URLS", Some(wrong));
+        let checks = judge_settings(&CheckedSettings::read(&environment));
+        let told = serde_json::to_string(&checks).unwrap();
+        assert!(told.contains("FLOWSHIP_ELASTICSEARCH_URLS"), "{told}");
+        assert!(!told.contains("hunter2") && !told.contains("es:9200"), "{told}");
+    }
+}
