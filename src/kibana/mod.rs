@@ -174,7 +174,7 @@ impl Kibana {
         let pack = pack(installation);
         let found = objects::read(self, &pack).await?;
         let (mut items, import) = objects::compare(&pack, &found, force);
-        for rule in rules() {
+        for rule in rules(installation) {
             items.push(rules::read(self, &rule, force).await?);
         }
         Ok(Plan { items, import })

@@ -19,7 +19,8 @@ const DASHBOARD: &str = "dashboard";
 /// Type and id → the object as Kibana exports it.
 pub(super) type Found = BTreeMap<(String, String), Value>;
 
-/// The saved objects for an installation, one after the other as they are imported.
+/// The saved objects for an installation, one after the other as they are imported; without a ledger, those that show
+/// it are left out.
 pub fn pack(installation: &Installation) -> Vec<Value> {
     let ledger = installation.ledger_index.as_deref();
     let text = saved_objects(&installation.index_prefix, ledger.unwrap_or(LEDGER_FILE_PREFIX));
@@ -27,12 +28,23 @@ pub fn pack(installation: &Installation) -> Vec<Value> {
     let mut objects: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str(line).expect("a test parses every line"))
+        .filter(|object| ledger.is_some() || !shows_ledger(object))
         .collect();
     for object in objects.iter_mut().filter(|object| object["type"] == DASHBOARD) {
         let description = &mut object["attributes"]["description"];
         *description = format!("{}\n\n{pack}", description.as_str().unwrap_or_default()).into();
     }
     objects
+}
+
+/// The ids of the ledger's data views begin like its index.
+fn shows_ledger(object: &Value) -> bool {
+    let references = object["references"].as_array().into_iter().flatten();
+    let ids = references
+        .map(|reference| &reference["id"])
+        .chain([&object["id"]]);
+    let mut ids = ids.filter_map(Value::as_str);
+    ids.any(|id| id.starts_with(LEDGER_FILE_PREFIX))
 }
 
 /// By the export, because the calls that get single objects are deprecated.

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Action, Item, Kibana, KibanaError, parse, refusal};
+use crate::assets::LEDGER_FILE_PREFIX;
 use crate::assets::kibana::ALERT_RULES;
+use crate::config::Installation;
 use crate::elasticsearch::setup::text_leaves;
 
 const HASH_TAG: &str = "flowship:";
@@ -41,8 +43,9 @@ pub struct Rule {
     pub body: Value,
 }
 
-/// All rules. They find their indices through the data views.
-pub fn rules() -> Vec<Rule> {
+/// The rules of an installation. They find their indices through the data views; without a ledger, those that look at it
+/// would alert for ever, or never.
+pub fn rules(installation: &Installation) -> Vec<Rule> {
     let rules = ALERT_RULES.iter().map(|asset| {
         let body = serde_json::from_str(asset.text).expect("a test parses every rule");
         stamped(Rule {
@@ -51,7 +54,17 @@ pub fn rules() -> Vec<Rule> {
             body,
         })
     });
-    rules.collect()
+    let has_ledger = installation.ledger_index.is_some();
+    rules
+        .filter(|rule| has_ledger || !looks_at_ledger(rule))
+        .collect()
+}
+
+/// The ids of the ledger's data views begin like its index.
+fn looks_at_ledger(rule: &Rule) -> bool {
+    let view = rule.body.pointer("/params/searchConfiguration/index");
+    let view = view.and_then(Value::as_str);
+    view.is_some_and(|view| view.starts_with(LEDGER_FILE_PREFIX))
 }
 
 pub(super) fn stamped(mut rule: Rule) -> Rule {

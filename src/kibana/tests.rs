@@ -110,7 +110,7 @@ fn held(rule: &Rule) -> Value {
 }
 
 fn rules_held() -> Vec<Call> {
-    rules()
+    rules(&names())
         .iter()
         .map(|rule| get(&rule_path(rule), 200, &held(rule)))
         .collect()
@@ -134,9 +134,13 @@ fn ids(plan: &Plan, action: Action) -> Vec<&str> {
 pub(crate) fn of_first_installation() -> Vec<Call> {
     let mut calls = vec![nothing_there()];
     let not_found = json!({"statusCode": 404, "error": "Not Found", "message": "Saved object not found"});
-    calls.extend(rules().iter().map(|rule| get(&rule_path(rule), 404, &not_found)));
+    calls.extend(
+        rules(&names())
+            .iter()
+            .map(|rule| get(&rule_path(rule), 404, &not_found)),
+    );
     calls.push(import(&pack(&names())));
-    calls.extend(rules().iter().map(|rule| Call {
+    calls.extend(rules(&names()).iter().map(|rule| Call {
         method: Method::POST,
         body: Some(rule.body.clone()),
         ..get(&rule_path(rule), 200, &held(rule))
@@ -149,7 +153,7 @@ async fn an_empty_kibana_gets_everything() {
     let plan = planned(of_first_installation(), false).await;
     assert_eq!(
         ids(&plan, Action::Create).len(),
-        pack(&names()).len() + rules().len()
+        pack(&names()).len() + rules(&names()).len()
     );
 }
 
@@ -222,7 +226,7 @@ async fn what_somebody_deleted_comes_again_in_one_import() {
 /// An older version's rule has another threshold; its action and the operator's tag stay.
 #[tokio::test]
 async fn an_older_rule_is_changed_and_keeps_what_is_the_operators() {
-    let rules = rules();
+    let rules = rules(&names());
     let mut older = rules[2].clone();
     older.body["schedule"]["interval"] = "10m".into();
     older = rules::stamped(older);
@@ -251,7 +255,7 @@ async fn an_older_rule_is_changed_and_keeps_what_is_the_operators() {
 
 #[tokio::test]
 async fn a_rule_that_somebody_changed_is_kept() {
-    let rules = rules();
+    let rules = rules(&names());
     let watch_list = rules
         .iter()
         .position(|rule| rule.file_name == "watch-list")
@@ -268,7 +272,7 @@ async fn a_rule_that_somebody_changed_is_kept() {
 
 #[tokio::test]
 async fn a_rule_that_kibana_does_not_know_keeps_no_other_from_being_there() {
-    let rules = rules();
+    let rules = rules(&names());
     let mut calls = vec![export(&imported(FIRST))];
     calls.extend(rules_held());
     for position in [0, 1] {
@@ -369,7 +373,7 @@ async fn another_space_has_its_own_paths() {
     call.path = format!("/s/net-ops/{EXPORT}");
     let mut calls = vec![call];
     calls.extend(
-        rules()
+        rules(&names())
             .iter()
             .map(|rule| get(&format!("s/net-ops/{}", rule_path(rule)), 200, &held(rule))),
     );
@@ -377,4 +381,53 @@ async fn another_space_has_its_own_paths() {
     let kibana = Kibana::new(kibana.client, Some("net-ops"));
     kibana.plan(&names(), false).await.unwrap();
     script.finish();
+}
+
+/// What looks at indices that nobody writes would alert for ever, or be empty.
+#[test]
+fn without_a_ledger_nothing_of_it_is_installed() {
+    let without = Installation {
+        ledger_index: None,
+        ..names()
+    };
+    let left_out: Vec<&str> = rules(&names())
+        .iter()
+        .map(|rule| rule.file_name)
+        .filter(|name| !rules(&without).iter().any(|rule| rule.file_name == *name))
+        .collect();
+    assert_eq!(
+        left_out,
+        [
+            "account-silent",
+            "dead-letters",
+            "not-complete",
+            "nothing-arrives",
+            "quarantine"
+        ]
+    );
+    let kept = pack(&without);
+    let left_out: Vec<String> = pack(&names())
+        .iter()
+        .map(|object| object["id"].as_str().unwrap().to_owned())
+        .filter(|id| !kept.iter().any(|object| object["id"] == id.as_str()))
+        .collect();
+    let wanted = [
+        "flowship-ledger",
+        "flowship-ledger-passes",
+        "flowship-not-complete",
+        "flowship-quarantined",
+        "flowship-ingest-health",
+    ];
+    assert_eq!(left_out, wanted);
+    // What is left refers to nothing that is not there.
+    for reference in kept
+        .iter()
+        .flat_map(|object| object["references"].as_array())
+        .flatten()
+    {
+        assert!(
+            kept.iter().any(|object| object["id"] == reference["id"]),
+            "{reference}"
+        );
+    }
 }

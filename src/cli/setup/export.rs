@@ -101,7 +101,7 @@ fn for_kibana(installation: &Installation) -> Vec<File> {
         call: "POST api/saved_objects/_import?overwrite=true, as the file of a form".to_owned(),
         text: objects.iter().map(|object| format!("{object}\n")).collect(),
     }];
-    files.extend(kibana::rules().into_iter().map(|rule| File {
+    files.extend(kibana::rules(installation).into_iter().map(|rule| File {
         path: format!("kibana/rules/{}.json", rule.file_name),
         call: format!("POST api/alerting/rule/{}", rule.id),
         text: pretty(&rule.body),
