@@ -6,7 +6,9 @@ use std::fs;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use flowship::config::Installation;
 use flowship::elasticsearch::client::Client;
+use flowship::kibana::{KibanaError, check_rights};
 use serde_json::{Value, json};
 
 use crate::security::user;
@@ -163,6 +165,23 @@ async fn bulk(client: &Client, action: Value) -> u64 {
     }
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
     answer["items"][0][verb.as_str()]["status"].as_u64().unwrap()
+}
+
+/// Kibana runs rules with the rights of whoever installs them.
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_take_the_right_to_read_which_the_reader_has_and_the_installer_has_not() {
+    let installation = Installation {
+        index_prefix: PREFIX.to_owned(),
+        ledger_index: Some(LEDGER.to_owned()),
+    };
+    let reader = connect_as("reader").await;
+    check_rights(&reader, &installation).await.unwrap();
+    let installer = connect_as("installer").await;
+    let refused = check_rights(&installer, &installation).await.unwrap_err();
+    assert!(
+        matches!(refused, KibanaError::RulesCannotRead { .. }),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

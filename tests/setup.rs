@@ -5,6 +5,7 @@ use std::process::Command;
 
 use flowship::elasticsearch::client::Client;
 use flowship::elasticsearch::setup::{self, Action, Choices, Plan, SkipReason, Store};
+use flowship::kibana::check_rights;
 use serde_json::{Value, json};
 
 use crate::support::Stack;
@@ -357,6 +358,12 @@ async fn a_guarded_cluster_makes_no_index_of_ours_without_its_template() {
     assert_eq!(create(client, "setup-6-vpc-2026.11.20", "10.2.3.4").await, 404);
     install(client, "setup-6").await;
     assert_eq!(create(client, "setup-6-vpc-2026.11.20", "10.2.3.4").await, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_security_rules_may_read_everything() {
+    let client = connect(&Stack::shared().elasticsearch_url, &[]).await;
+    check_rights(&client, &installation("setup-9")).await.unwrap();
 }
 
 /// The binary itself: the templates are there although nobody answers for Kibana, and both are told.

@@ -12,11 +12,13 @@ use crate::elasticsearch::client::{Answer, Client};
 use crate::outcome::error_chain;
 
 mod objects;
+mod rights;
 mod rules;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use objects::pack;
+pub use rights::check_rights;
 pub use rules::{Rule, rules};
 
 /// Longest text of Kibana's refusal that is passed on, characters.
@@ -26,8 +28,8 @@ const MAX_REASON: usize = 600;
 #[derive(Clone, Debug)]
 pub struct Kibana {
     client: Client,
-    /// What paths of the API begin with: nothing, or `s/<space>/`.
-    prefix: String,
+    /// `None` is the default one.
+    space: Option<String>,
 }
 
 /// What is to be done, in order.
@@ -65,6 +67,8 @@ pub enum Action {
     Leave,
     /// Kibana has one that somebody changed.
     Keep,
+    /// A rule that could not read what it looks at.
+    Refuse,
 }
 
 /// What became of a plan: all that is not mentioned here is done.
@@ -109,6 +113,46 @@ pub enum KibanaError {
         what: String,
         /// Where.
         url: String,
+    },
+    /// There is no such space.
+    #[error(
+        "there is no space `{space}` at {url} (404): make it in Kibana first, or is this not Kibana's URL?"
+    )]
+    NoSpace {
+        /// Its identifier.
+        space: String,
+        /// Where.
+        url: String,
+    },
+    /// Another installation would lose its data view, and its dashboards and rules with it.
+    #[error(
+        "the data view `{id}` of this space shows {theirs}, not {ours}: another installation uses it; take a space of \
+         your own with --kibana-space, or take the view over with --force"
+    )]
+    OtherInstallation {
+        /// Id of the data view.
+        id: String,
+        /// What it shows.
+        theirs: String,
+        /// What it would show.
+        ours: String,
+    },
+    /// Rules would find nothing, and say so nowhere but in their log.
+    #[error(
+        "alert rules run with the rights of whoever installs them, and these credentials may not read {patterns}: give \
+         them the role {role} in addition"
+    )]
+    RulesCannotRead {
+        /// What the rules look at.
+        patterns: String,
+        /// The role that has the right.
+        role: String,
+    },
+    /// Elasticsearch does not say what rules may read.
+    #[error("asking Elasticsearch whether alert rules could read the indices: {detail}")]
+    RightsUnknown {
+        /// What happened.
+        detail: String,
     },
     /// Kibana refuses.
     #[error("{what}: Kibana answers {status}: {reason}")]
@@ -157,11 +201,27 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Whether there are rules to create or to change.
+    pub fn has_due_rules(&self) -> bool {
+        self.items.iter().any(|item| item.call.is_some())
+    }
+
+    /// Leaves the rules out that would be created or changed.
+    pub fn refuse_rules(&mut self) {
+        for item in &mut self.items {
+            if item.call.take().is_some() {
+                item.action = Action::Refuse;
+            }
+        }
+    }
+}
+
 impl Kibana {
     /// `space`: `None` is the default one.
     pub fn new(client: Client, space: Option<&str>) -> Self {
-        let prefix = space.map_or_else(String::new, |space| format!("s/{space}/"));
-        Self { client, prefix }
+        let space = space.map(str::to_owned);
+        Self { client, space }
     }
 
     /// Where it is.
@@ -169,10 +229,17 @@ impl Kibana {
         self.client.url()
     }
 
-    /// Asks Kibana for every object and rule; changes nothing. `force` overwrites what a person changed.
+    /// Asks Kibana for every object and rule; changes nothing. `force` overwrites what a person changed, and takes over
+    /// what another installation uses.
     pub async fn plan(&self, installation: &Installation, force: bool) -> Result<Plan, KibanaError> {
+        if let Some(space) = &self.space {
+            self.find_space(space).await?;
+        }
         let pack = pack(installation);
         let found = objects::read(self, &pack).await?;
+        if !force {
+            objects::refuse_others(&pack, &found)?;
+        }
         let (mut items, import) = objects::compare(&pack, &found, force);
         for rule in rules(installation) {
             items.push(rules::read(self, &rule, force).await?);
@@ -207,8 +274,29 @@ impl Kibana {
         applied
     }
 
+    /// Kibana itself takes calls for a space that there is not.
+    async fn find_space(&self, space: &str) -> Result<(), KibanaError> {
+        let what = format!("looking for the space `{space}`");
+        let answer = self.client.get(&format!("api/spaces/space/{space}")).await;
+        let answer = self.answered(&what, answer)?;
+        match answer.status {
+            200 => Ok(()),
+            404 => Err(KibanaError::NoSpace {
+                space: space.to_owned(),
+                url: self.url().to_owned(),
+            }),
+            _ => Err(refusal(self, &what, &answer)),
+        }
+    }
+
+    /// What paths of the space begin with.
+    fn prefix(&self) -> String {
+        let space = self.space.as_ref();
+        space.map_or_else(String::new, |space| format!("s/{space}/"))
+    }
+
     fn path(&self, path: &str) -> String {
-        format!("{}api/{path}", self.prefix)
+        format!("{}api/{path}", self.prefix())
     }
 
     fn answered(&self, what: &str, answer: Result<Answer, SendError>) -> Result<Answer, KibanaError> {
@@ -244,7 +332,7 @@ fn refusal(kibana: &Kibana, what: &str, answer: &Answer) -> KibanaError {
         401 | 403 => KibanaError::Forbidden { what, status, reason },
         404 => KibanaError::NotFound {
             what,
-            url: format!("{}{}", kibana.url(), kibana.prefix),
+            url: format!("{}{}", kibana.url(), kibana.prefix()),
         },
         _ => KibanaError::Refused { what, status, reason },
     }

@@ -12,6 +12,7 @@ use super::{Action, Item, Kibana, KibanaError, parse, refusal, unreadable};
 use crate::assets::LEDGER_FILE_PREFIX;
 use crate::assets::kibana::saved_objects;
 use crate::config::Installation;
+use crate::flow::Dataset;
 
 const DATA_VIEW: &str = "index-pattern";
 const DASHBOARD: &str = "dashboard";
@@ -92,6 +93,42 @@ fn parse_objects(what: &str, body: &[u8]) -> Result<Found, KibanaError> {
 fn key(object: &Value) -> (String, String) {
     let text = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
     (text("type"), text("id"))
+}
+
+/// A data view of our id that shows the indices of another installation is that one's.
+pub(super) fn refuse_others(pack: &[Value], found: &Found) -> Result<(), KibanaError> {
+    let views = pack.iter().filter(|object| object["type"] == DATA_VIEW);
+    for view in views {
+        let Some(theirs) = found.get(&key(view)) else {
+            continue;
+        };
+        let title = |object: &Value| {
+            object["attributes"]["title"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (ours, theirs) = (title(view), title(theirs));
+        if !theirs.split(',').any(|pattern| is_part_of(pattern, &ours)) {
+            let (_, id) = key(view);
+            return Err(KibanaError::OtherInstallation { id, theirs, ours });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a pattern that somebody may have narrowed, or widened by other clusters, is still of the indices of `ours`,
+/// which ends in `*`. What only begins the same is not: `flows-eu-*` is another installation than `flows-*`.
+fn is_part_of(pattern: &str, ours: &str) -> bool {
+    let pattern = pattern.trim();
+    let pattern = pattern
+        .rsplit_once(':')
+        .map_or(pattern, |(_cluster, pattern)| pattern);
+    let Some(rest) = pattern.strip_prefix(ours.trim_end_matches('*')) else {
+        return false;
+    };
+    let is_of_dataset = |dataset: &Dataset| rest.split('-').next() == Some(dataset.name());
+    rest.starts_with(|c: char| c == '*' || c.is_ascii_digit()) || Dataset::ALL.iter().any(is_of_dataset)
 }
 
 /// What is to be done about each object, and what is imported for it. If anything is, everything is that nobody changed:

@@ -371,7 +371,8 @@ async fn what_keeps_kibana_from_answering_is_told() {
 async fn another_space_has_its_own_paths() {
     let mut call = export(&imported(FIRST));
     call.path = format!("/s/net-ops/{EXPORT}");
-    let mut calls = vec![call];
+    let space = json!({"id": "net-ops", "name": "Network operations", "disabledFeatures": []});
+    let mut calls = vec![get("api/spaces/space/net-ops", 200, &space), call];
     calls.extend(
         rules(&names())
             .iter()
@@ -381,6 +382,52 @@ async fn another_space_has_its_own_paths() {
     let kibana = Kibana::new(kibana.client, Some("net-ops"));
     kibana.plan(&names(), false).await.unwrap();
     script.finish();
+}
+
+/// Kibana would install into a space of any name; nobody would find it there.
+#[tokio::test]
+async fn a_space_that_is_not_there_is_told_before_anything_is_sent() {
+    let not_found = json!({"statusCode": 404, "error": "Not Found", "message": "Not Found"});
+    let (script, kibana) = start(vec![get("api/spaces/space/netops", 404, &not_found)]).await;
+    let kibana = Kibana::new(kibana.client, Some("netops"));
+    let error = kibana.plan(&names(), false).await.unwrap_err().to_string();
+    let error = error.replace(kibana.url(), "http://kibana:5601/");
+    insta::assert_snapshot!(error, @"there is no space `netops` at http://kibana:5601/ (404): make it in Kibana first, or is this not Kibana's URL?");
+    script.finish();
+}
+
+/// Both have their objects under the same ids.
+#[tokio::test]
+async fn the_data_view_of_another_installation_is_not_taken_over_unless_forced() {
+    let with_title = |title: &str| {
+        let mut objects = imported(FIRST);
+        object(&mut objects, "flowship-flows")["attributes"]["title"] = title.into();
+        objects
+    };
+    for title in ["net-*", "flowlogs-eu-*"] {
+        let (script, kibana) = start(vec![export(&with_title(title))]).await;
+        let error = kibana.plan(&names(), false).await.unwrap_err().to_string();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(error.replace(title, "THEIRS"), @"the data view `flowship-flows` of this space shows THEIRS, not flowlogs-*: another installation uses it; take a space of your own with --kibana-space, or take the view over with --force");
+        }
+        script.finish();
+    }
+    let mut calls = vec![export(&with_title("net-*"))];
+    calls.extend(rules_held());
+    calls.push(import(&pack(&names())));
+    planned(calls, true).await;
+    // What somebody made of ours is still ours.
+    for title in [
+        "flowlogs-vpc-*",
+        "flowlogs-*, eu:flowlogs-*",
+        "eu:flowlogs-tgw-2026*",
+    ] {
+        let mut calls = vec![export(&with_title(title))];
+        calls.extend(rules_held());
+        let (script, kibana) = start(calls).await;
+        kibana.plan(&names(), false).await.unwrap();
+        script.finish();
+    }
 }
 
 /// What looks at indices that nobody writes would alert for ever, or be empty.

@@ -111,6 +111,7 @@ async fn install(client: &Client, settings: &Settings, asked: Asked) -> anyhow::
                 url: url.clone(),
                 space: asked.kibana_space,
                 elasticsearch: &settings.elasticsearch,
+                elasticsearch_client: client,
             };
             Some(pack::install(target, installation, asked.choices.force, asked.dry_run).await)
         }

@@ -10,7 +10,7 @@ use crate::aws::AwsContext;
 use crate::config::{ElasticsearchSettings, Installation};
 use crate::elasticsearch::client::Client;
 use crate::elasticsearch::renewal::SecretStore;
-use crate::kibana::{Action, Applied, Kibana, Plan};
+use crate::kibana::{Action, Applied, Kibana, KibanaError, Plan, check_rights};
 use crate::outcome::error_chain;
 
 /// Where Kibana is.
@@ -63,6 +63,7 @@ pub(super) struct Target<'a> {
     pub(super) url: Url,
     pub(super) space: Option<String>,
     pub(super) elasticsearch: &'a ElasticsearchSettings,
+    pub(super) elasticsearch_client: &'a Client,
 }
 
 /// Installs the pack, or in a dry run only looks.
@@ -77,21 +78,26 @@ pub(super) async fn install(
     })
     .await?;
     let kibana = Kibana::new(client, target.space.as_deref());
-    let plan = kibana
-        .plan(installation, force)
-        .await
-        .context("nothing was changed in Kibana")?;
+    let unchanged = "nothing was changed in Kibana";
+    let mut plan = kibana.plan(installation, force).await.context(unchanged)?;
+    let mut refused = None;
+    if plan.has_due_rules() {
+        match check_rights(target.elasticsearch_client, installation).await {
+            Ok(()) => {}
+            Err(error @ KibanaError::RulesCannotRead { .. }) => {
+                plan.refuse_rules();
+                refused = Some(error_chain(&error));
+            }
+            Err(error) => return Err(error).context(unchanged),
+        }
+    }
     let applied = match dry_run {
         true => Applied::default(),
         false => kibana.apply(&plan).await,
     };
-    Ok(PackReport::new(
-        kibana.url(),
-        target.space,
-        &plan,
-        &applied,
-        dry_run,
-    ))
+    let mut report = PackReport::new(kibana.url(), target.space, &plan, &applied, dry_run);
+    report.failures.extend(refused);
+    Ok(report)
 }
 
 fn rows(plan: &Plan, applied: &Applied, dry_run: bool) -> Vec<PackRow> {
@@ -111,6 +117,7 @@ fn outcome(action: Action, position: usize, applied: &Applied, dry_run: bool) ->
     match action {
         Action::Leave => Outcome::Unchanged,
         Action::Keep => Outcome::Kept,
+        Action::Refuse => Outcome::Refused,
         _ if failed => Outcome::Failed,
         _ if !is_tried => Outcome::Pending,
         Action::Create if dry_run => Outcome::WouldCreate,
@@ -148,9 +155,70 @@ impl PackReport {
 
 #[cfg(test)]
 mod tests {
+    use hyper::Method;
+    use serde_json::json;
+
     use super::*;
-    use crate::elasticsearch::script::Script;
+    use crate::elasticsearch::script::{Call, Script, get};
     use crate::kibana::tests::{names, of_first_installation};
+
+    /// The answer has the shape of Elastic's page "Check user privileges".
+    fn asked_for_rights(has_them: bool) -> Call {
+        Call {
+            method: Method::POST,
+            body: Some(
+                json!({"index": [{"names": ["flowlogs-*", "flowship-ledger-*"], "privileges": ["read"]}]}),
+            ),
+            ..get(
+                "_security/user/_has_privileges",
+                200,
+                &json!({"username": "x", "has_all_requested": has_them, "cluster": {}, "index": {}, "application": {}}),
+            )
+        }
+    }
+
+    async fn installed(of_kibana: Vec<Call>, of_elasticsearch: Call, dry_run: bool) -> PackReport {
+        let kibana = Script::start(of_kibana).await;
+        let elasticsearch = Script::start(vec![of_elasticsearch]).await;
+        let target = Target {
+            url: kibana.settings.urls[0].clone(),
+            space: None,
+            elasticsearch: &kibana.settings,
+            elasticsearch_client: &elasticsearch.client,
+        };
+        let report = install(target, &names(), false, dry_run).await.unwrap();
+        kibana.finish();
+        elasticsearch.finish();
+        report
+    }
+
+    #[tokio::test]
+    async fn rules_that_could_not_read_are_refused_and_the_rest_is_installed() {
+        let mut calls = of_first_installation();
+        calls.retain(|call| call.method == "GET" || call.path.contains("saved_objects"));
+        let report = installed(calls, asked_for_rights(false), false).await;
+        for row in &report.parts {
+            let wanted = match row.kind.as_str() {
+                "alert_rule" => Outcome::Refused,
+                _ => Outcome::Created,
+            };
+            assert!(row.result == wanted, "{}", row.title);
+        }
+        insta::assert_snapshot!(report.into_result().unwrap_err(), @"alert rules run with the rights of whoever installs them, and these credentials may not read flowlogs-* and flowship-ledger-*: give them the role flowlogs-reader in addition");
+    }
+
+    #[tokio::test]
+    async fn without_security_rules_may_read_everything() {
+        let no_handler =
+            json!({"error": "no handler found for uri [/_security/user/_has_privileges] and method [POST]"});
+        let security_off = Call {
+            status: 400,
+            answer: no_handler.to_string(),
+            ..asked_for_rights(true)
+        };
+        let report = installed(of_first_installation(), security_off, false).await;
+        assert!(report.parts.iter().all(|row| row.result == Outcome::Created));
+    }
 
     #[tokio::test]
     async fn a_dry_run_only_asks_and_a_run_tells_what_it_did() {
@@ -159,14 +227,7 @@ mod tests {
             if dry_run {
                 calls.retain(|call| call.method == "GET" || call.path.ends_with("_export"));
             }
-            let kibana = Script::start(calls).await;
-            let target = Target {
-                url: kibana.settings.urls[0].clone(),
-                space: None,
-                elasticsearch: &kibana.settings,
-            };
-            let report = install(target, &names(), false, dry_run).await.unwrap();
-            kibana.finish();
+            let report = installed(calls, asked_for_rights(true), dry_run).await;
             let wanted = match dry_run {
                 true => Outcome::WouldCreate,
                 false => Outcome::Created,

@@ -133,6 +133,7 @@ impl<'a> Report<'a> {
 fn pack_line(row: &PackRow, width: usize) -> String {
     let reason = match row.result {
         Outcome::Kept => "  (changed by hand; --force overwrites it)",
+        Outcome::Refused => "  (it could not read the indices)",
         _ => "",
     };
     format!(
