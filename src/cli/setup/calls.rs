@@ -11,9 +11,9 @@ use crate::elasticsearch::setup::{self, Part};
 /// One call of Elasticsearch's API.
 #[derive(Debug, Serialize)]
 pub(super) struct Call {
-    method: &'static str,
-    path: String,
-    body: Value,
+    pub(super) method: &'static str,
+    pub(super) path: String,
+    pub(super) body: Value,
 }
 
 /// As Kibana's console takes it.

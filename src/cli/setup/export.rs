@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::calls;
 use crate::assets::Kind;
 use crate::cli::tell;
 use crate::config::Installation;
@@ -17,24 +18,46 @@ const README: &str = "\
 
 One file a call, in the order of the calls. The bodies carry a hash of themselves, by which `flowctl setup` later sees
 whether somebody changed them: send them as they are. A server without ILM does without the policy and without the
-template that ends in `-ilm`.
+template that ends in `-ilm`. Roles and API key take the cluster privileges `manage_security` and `manage_api_key`; the
+answer's field `encoded` is what the function is given as `FLOWSHIP_ELASTICSEARCH_API_KEY`.
+
+Every line is run in this folder, in a shell that has these:
+
+```sh
+ELASTICSEARCH_URL=https://es.example.com:9200
+KIBANA_URL=https://kibana.example.com:5601  # for a space: …:5601/s/<space>
+AUTHORIZATION='ApiKey …'  # or \"Basic $(printf %s 'user:password' | base64)\"
+call() { curl -sS --fail-with-body -H \"authorization: $AUTHORIZATION\" -H 'kbn-xsrf: true' \"$@\"; echo; }
+json() { call -H 'content-type: application/json' \"$@\"; }
+```
 
 To Elasticsearch:
 
-| call | body |
-|---|---|
 ";
 
 const README_KIBANA: &str = "
-To Kibana, with the header `kbn-xsrf: true`; in a space, paths begin with `/s/<space>`:
+To Kibana. Rules run with the rights of whoever creates them, which must hold those of the role that ends in `-reader`;
+created with an API key, they end with it.
 
-| call | body |
-|---|---|
+";
+
+const README_RULES: &str = "
+A rule that is there already answers 409. This brings it up to date, and leaves its actions what they are (it takes `jq`):
+
+```sh
+update() { # file, id
+  call \"$KIBANA_URL/api/alerting/rule/$2\" | jq --slurpfile ours \"$1\" '
+    def set: with_entries(select(.value != null));
+    ($ours[0] | {name, tags, schedule, params}) + ({throttle, notify_when, alert_delay, flapping} | set) +
+    {actions: [.actions[] | {group, id, params, frequency, uuid, alerts_filter, use_alert_data_for_template} | set]}' |
+    json -X PUT --data-binary @- \"$KIBANA_URL/api/alerting/rule/$2\"
+}
 ";
 
 /// One file and its call.
 struct File {
     path: String,
+    /// Lines of shell.
     call: String,
     text: String,
 }
@@ -53,7 +76,20 @@ pub(super) fn write(folder: &Path, installation: &Installation, choices: &Choice
         for_elasticsearch(installation, choices)?,
         for_kibana(installation),
     );
-    let readme = [README, &rows(&elasticsearch), README_KIBANA, &rows(&kibana)].concat();
+    let updates: String = kibana::rules(installation)
+        .iter()
+        .map(|rule| format!("update kibana/rules/{}.json {}\n", rule.file_name, rule.id))
+        .collect();
+    let readme = [
+        README,
+        &shell(&elasticsearch),
+        README_KIBANA,
+        &shell(&kibana),
+        README_RULES,
+        &updates,
+        "```\n",
+    ]
+    .concat();
     let readme = File {
         path: "README.md".to_owned(),
         call: String::new(),
@@ -85,35 +121,48 @@ fn for_elasticsearch(installation: &Installation, choices: &Choices) -> anyhow::
             Kind::Role => "role",
             Kind::ClusterSetting => "cluster",
         };
+        let path = format!("{folder}/{}.json", part.name);
+        let url = format!("$ELASTICSEARCH_URL/{}", part.path());
         File {
-            path: format!("{folder}/{}.json", part.name),
-            call: format!("PUT {}", part.path()),
+            call: format!("json -X PUT --data-binary @{path} \"{url}\""),
+            path,
             text: pretty(&part.body),
         }
     });
-    Ok(files.collect())
+    let key = calls::api_key(installation).map(|call| File {
+        path: "api-key.json".to_owned(),
+        call: format!(
+            "json -X {} --data-binary @api-key.json \"$ELASTICSEARCH_URL/{}\"",
+            call.method, call.path
+        ),
+        text: pretty(&call.body),
+    });
+    Ok(files.chain(key).collect())
 }
 
 fn for_kibana(installation: &Installation) -> Vec<File> {
     let objects = kibana::pack(installation);
     let mut files = vec![File {
         path: "kibana/flowship.ndjson".to_owned(),
-        call: "POST api/saved_objects/_import?overwrite=true, as the file of a form".to_owned(),
+        call: "call -F file=@kibana/flowship.ndjson \"$KIBANA_URL/api/saved_objects/_import?overwrite=true\""
+            .to_owned(),
         text: objects.iter().map(|object| format!("{object}\n")).collect(),
     }];
-    files.extend(kibana::rules(installation).into_iter().map(|rule| File {
-        path: format!("kibana/rules/{}.json", rule.file_name),
-        call: format!("POST api/alerting/rule/{}", rule.id),
-        text: pretty(&rule.body),
+    files.extend(kibana::rules(installation).into_iter().map(|rule| {
+        let path = format!("kibana/rules/{}.json", rule.file_name);
+        let url = format!("$KIBANA_URL/api/alerting/rule/{}", rule.id);
+        File {
+            call: format!("json -X POST --data-binary @{path} \"{url}\""),
+            path,
+            text: pretty(&rule.body),
+        }
     }));
     files
 }
 
-fn rows(files: &[File]) -> String {
-    files
-        .iter()
-        .map(|file| format!("| `{}` | `{}` |\n", file.call, file.path))
-        .collect()
+fn shell(files: &[File]) -> String {
+    let lines: String = files.iter().map(|file| format!("{}\n", file.call)).collect();
+    format!("```sh\n{lines}```\n")
 }
 
 fn pretty(body: &Value) -> String {
@@ -163,14 +212,22 @@ mod tests {
         assert!(read("kibana/flowship.ndjson").contains(r#""title":"net.flows-*""#));
 
         let readme = read("README.md");
-        for row in [
-            "| `PUT _ilm/policy/net.flows-vpc` | `ilm/net.flows-vpc.json` |",
-            "| `PUT _security/role/net.flows-shipper` | `role/net.flows-shipper.json` |",
-            "| `POST api/alerting/rule/091cd799-1b81-4786-a6d0-dc4197211d00` | `kibana/rules/skipdata.json` |",
+        for line in [
+            r#"json -X PUT --data-binary @ilm/net.flows-vpc.json "$ELASTICSEARCH_URL/_ilm/policy/net.flows-vpc""#,
+            r#"json -X PUT --data-binary @role/net.flows-shipper.json "$ELASTICSEARCH_URL/_security/role/net.flows-shipper""#,
+            r#"json -X POST --data-binary @api-key.json "$ELASTICSEARCH_URL/_security/api_key""#,
+            r#"call -F file=@kibana/flowship.ndjson "$KIBANA_URL/api/saved_objects/_import?overwrite=true""#,
+            r#"json -X POST --data-binary @kibana/rules/skipdata.json "$KIBANA_URL/api/alerting/rule/091cd799-1b81-4786-a6d0-dc4197211d00""#,
+            "update kibana/rules/skipdata.json 091cd799-1b81-4786-a6d0-dc4197211d00",
         ] {
-            assert!(readme.contains(row), "{row}: {readme}");
+            assert!(readme.lines().any(|told| told == line), "{line}: {readme}");
         }
-        assert_eq!(readme.matches(".json` |").count(), 8 + 3 + 10);
+        assert_eq!(readme.matches(" --data-binary @").count(), 8 + 3 + 1 + 10 + 1);
+        for told in readme.lines().filter(|line| line.contains(" --data-binary @")) {
+            let (_, rest) = told.split_once('@').unwrap();
+            let path = rest.split_whitespace().next().unwrap();
+            assert!(path == "-" || folder.path().join(path).is_file(), "{told}");
+        }
     }
 
     #[test]
