@@ -374,8 +374,8 @@ async fn a_kibana_that_does_not_answer_costs_nothing_of_elasticsearchs_part() {
     let flowctl = |arguments: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_flowctl"))
             .env_clear()
-            .env("FLOWSHIP_LEDGER_INDEX", "flowship-ledger-setup-7-world")
             .args(["setup", "--index-prefix", prefix, "--elasticsearch-url", url])
+            .args(["--ledger-index", "flowship-ledger-setup-7-world"])
             .args(arguments)
             .output()
             .unwrap()

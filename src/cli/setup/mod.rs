@@ -29,9 +29,9 @@ use report::Report;
 
 /// Installs index templates, lifecycle policy and, if asked for, Kibana's dashboards and rules
 ///
-/// Compares with what the server has and installs only what is missing or different. One line a part on stdout:
-/// created, changed, unchanged, skipped, kept or refused; under it every difference as `path: server → ours`. What a
-/// flag does not ask for stays as it is on the server.
+/// Compares with what the server has and installs only what is missing or different. One line a part on stdout, with
+/// its outcome; under it every difference as `path: server → ours`. What a flag does not ask for stays as it is on the
+/// server.
 #[derive(Args, Debug)]
 #[command(after_long_help = help::AFTER)]
 pub struct Arguments {
@@ -41,6 +41,10 @@ pub struct Arguments {
     /// First part of index and template names [default: FLOWSHIP_INDEX_PREFIX, else flowlogs]
     #[arg(long, value_name = "PREFIX")]
     index_prefix: Option<String>,
+    /// First part of the ledger's index and template names; `none`: without templates, dashboard and rules of a ledger
+    /// [default: FLOWSHIP_LEDGER_INDEX, else flowship-ledger]
+    #[arg(long, value_name = "NAME|none")]
+    ledger_index: Option<String>,
     /// URLs of the cluster's nodes or of its load balancer [default: FLOWSHIP_ELASTICSEARCH_URLS]
     #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ',')]
     elasticsearch_url: Vec<String>,
@@ -61,7 +65,8 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
     environment
         .set("ELASTICSEARCH_URLS", urls)
         .set("KIBANA_URL", arguments.kibana.kibana_url)
-        .set("INDEX_PREFIX", arguments.index_prefix);
+        .set("INDEX_PREFIX", arguments.index_prefix)
+        .set("LEDGER_INDEX", arguments.ledger_index);
     let choices = arguments.choices.read();
     if arguments.instead.is_any() {
         let installation = Installation::read(&environment)?;
