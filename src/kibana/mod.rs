@@ -126,8 +126,9 @@ pub enum KibanaError {
     },
     /// Another installation would lose its data view, and its dashboards and rules with it.
     #[error(
-        "the data view `{id}` of this space shows {theirs}, not {ours}: another installation uses it; take a space of \
-         your own with --kibana-space, or take the view over with --force"
+        "the data view `{id}` of this space shows {theirs}, not {ours}: another installation uses it; take another \
+         space with --kibana-space, or another Kibana if this one gives the copies other ids, or take the view over \
+         with --force"
     )]
     OtherInstallation {
         /// Id of the data view.

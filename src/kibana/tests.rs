@@ -408,7 +408,7 @@ async fn the_data_view_of_another_installation_is_not_taken_over_unless_forced()
         let (script, kibana) = start(vec![export(&with_title(title))]).await;
         let error = kibana.plan(&names(), false).await.unwrap_err().to_string();
         insta::allow_duplicates! {
-            insta::assert_snapshot!(error.replace(title, "THEIRS"), @"the data view `flowship-flows` of this space shows THEIRS, not flowlogs-*: another installation uses it; take a space of your own with --kibana-space, or take the view over with --force");
+            insta::assert_snapshot!(error.replace(title, "THEIRS"), @"the data view `flowship-flows` of this space shows THEIRS, not flowlogs-*: another installation uses it; take another space with --kibana-space, or another Kibana if this one gives the copies other ids, or take the view over with --force");
         }
         script.finish();
     }

@@ -46,8 +46,9 @@ Elasticsearch carries out the lifecycle policy; that is the role <prefix>-instal
 
 Kibana takes the rights to manage saved objects and rules. Rules go on running with the rights of who installed them: \
 they need the role <prefix>-reader in addition, and are refused without it. Installed with an API key, they stop when \
-that key expires or is invalidated. Two installations in one Kibana need a space each: setup takes over the data views \
-of another one only with --force.
+that key expires or is invalidated. Two installations in one Kibana need a space each (and a Kibana each, where it \
+gives the objects of a second space other ids, which setup tells); the data views of another installation are taken \
+over only with --force.
 
 Credentials, for Kibana too, and the file of a private CA come from FLOWSHIP_ELASTICSEARCH_API_KEY, _USERNAME and \
 _PASSWORD, _SECRET_ARN, _SECRET_FILE and _CA_FILE.

@@ -367,7 +367,9 @@ fn help_teaches() {
     with the rights of who installed them: they need the role <prefix>-reader in
     addition, and are refused without it. Installed with an API key, they stop when
     that key expires or is invalidated. Two installations in one Kibana need a space
-    each: setup takes over the data views of another one only with --force.
+    each (and a Kibana each, where it gives the objects of a second space other ids,
+    which setup tells); the data views of another installation are taken over only
+    with --force.
 
     Credentials, for Kibana too, and the file of a private CA come from
     FLOWSHIP_ELASTICSEARCH_API_KEY, _USERNAME and _PASSWORD, _SECRET_ARN,
