@@ -170,11 +170,13 @@ fn access(patient: &Patient) {
     as_user("nocreate").is(&[
         "fail es.rights.flow-logs",
         "fail es.rights.ledger",
+        // On the cluster, and on the indices.
+        "fail es.rights.installer",
         "fail es.rights.installer",
     ]);
     // What the function may not look at is not taken for missing.
     let shipper = as_user("shipper");
-    shipper.is(&["fail es.rights.installer"]);
+    shipper.is(&["fail es.rights.installer", "fail es.rights.installer"]);
     let checks = shipper.report["checks"].as_array().unwrap().iter();
     let is_skipped = |name: &str| {
         checks
