@@ -167,14 +167,25 @@ fn access(patient: &Patient) {
         ];
         patient.with(&changed, &patient.object)
     };
-    as_user("nocreate").is(&[
-        "fail es.rights.flow-logs",
-        "fail es.rights.ledger",
-        "fail es.rights.installer",
-    ]);
+    as_user("nocreate").is(&["fail es.rights.flow-logs", "fail es.rights.ledger"]);
+    let to_install = ["--installer", "--object", &patient.object];
+    patient.with_arguments(&[], &to_install).is(&[]);
+    let installer = [
+        ("ELASTICSEARCH_USERNAME", "shipper"),
+        ("ELASTICSEARCH_PASSWORD", "shipper-password"),
+    ];
+    patient
+        .with_arguments(&installer, &to_install)
+        .is(&["fail es.rights.installer", "fail es.rights.installer"]);
     // What the function may not look at is not taken for missing.
     let shipper = as_user("shipper");
-    shipper.is(&["fail es.rights.installer"]);
+    shipper.is(&[]);
+    let text = patient.run(&installer, &[]).stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.ends_with("checks were not made for lack of rights\n"),
+        "{text}"
+    );
     let checks = shipper.report["checks"].as_array().unwrap().iter();
     let is_skipped = |name: &str| {
         checks

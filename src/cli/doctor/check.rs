@@ -47,6 +47,9 @@ pub(in crate::cli) struct Check {
     /// What to do about it; for a check that was skipped, what it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) remedy: Option<String>,
+    /// It was skipped because who asks may not look.
+    #[serde(skip)]
+    is_denied: bool,
 }
 
 impl Check {
@@ -57,6 +60,7 @@ impl Check {
             found: found.into(),
             details: Vec::new(),
             remedy,
+            is_denied: false,
         }
     }
 
@@ -86,6 +90,18 @@ impl Check {
         needs: impl Into<String>,
     ) -> Self {
         Self::new(name, Verdict::Skipped, found, Some(needs.into()))
+    }
+
+    /// Skipped for lack of rights.
+    pub(in crate::cli) fn denied(
+        name: &'static str,
+        found: impl Into<String>,
+        needs: impl Into<String>,
+    ) -> Self {
+        Self {
+            is_denied: true,
+            ..Self::skipped(name, found, needs)
+        }
     }
 
     pub(in crate::cli) fn with_details(mut self, details: Vec<String>) -> Self {
@@ -153,6 +169,14 @@ impl Report {
             self.ok,
             self.skipped
         ));
+        let denied = self.checks.iter().filter(|check| check.is_denied).count();
+        if denied > 0 {
+            let were = if denied == 1 { "was" } else { "were" };
+            lines.push(format!(
+                "{} {were} not made for lack of rights",
+                counted(denied as u64, "check")
+            ));
+        }
         lines
     }
 }
@@ -206,6 +230,7 @@ mod tests {
                 "https://sqs.eu-west-1.amazonaws.com/123456789012/a-queue-with-a-very-long-name-indeed-it-is",
             ),
             Check::skipped("object.format", "not asked for", "--object"),
+            Check::denied("es.health", "may not look", "monitor"),
         ])
     }
 
@@ -222,7 +247,10 @@ mod tests {
               → https://sqs.eu-west-1.amazonaws.com/123456789012/a-queue-with-a-very-long-name-indeed-it-is
         skip  object.format        not asked for
               → --object
-        1 failure, 1 warning, 1 ok, 1 skipped
+        skip  es.health            may not look
+              → monitor
+        1 failure, 1 warning, 1 ok, 2 skipped
+        1 check was not made for lack of rights
         ");
     }
 
@@ -235,7 +263,7 @@ mod tests {
           "ok": 1,
           "warnings": 1,
           "failures": 1,
-          "skipped": 1,
+          "skipped": 2,
           "checks": [
             {
               "name": "sqs.visibility",

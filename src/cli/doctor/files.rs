@@ -62,7 +62,7 @@ fn judge_place(listed: &Result<(), StoreError>, place: &Place) -> Check {
     const NAME: &str = "quarantine.place";
     match listed {
         Ok(()) => Check::ok(NAME, place.to_string()),
-        Err(StoreError::AccessDenied { .. }) => Check::skipped(
+        Err(StoreError::AccessDenied { .. }) => Check::denied(
             NAME,
             format!("{place} may not be listed, which the function need not do"),
             "s3:ListBucket to look, or --write-probes to try a write",

@@ -62,7 +62,7 @@ pub struct Arguments {
     /// A flow log object or file, whose first lines are read
     #[arg(long, value_name = "S3 URI|FILE")]
     object: Option<String>,
-    /// Asks also for the rights that `flowctl setup` needs
+    /// The credentials for Elasticsearch are those of `flowctl setup`: judges its rights, not the function's
     #[arg(long)]
     installer: bool,
     /// Writes a small object under the quarantine's prefix, to see whether that works

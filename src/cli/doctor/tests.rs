@@ -28,7 +28,8 @@ fn help_teaches() {
               A flow log object or file, whose first lines are read
 
           --installer
-              Asks also for the rights that `flowctl setup` needs
+              The credentials for Elasticsearch are those of `flowctl setup`: judges its rights, not the
+              function's
 
           --write-probes
               Writes a small object under the quarantine's prefix, to see whether that works

@@ -30,7 +30,7 @@ pub(super) fn judge_templates(plan: &Result<Plan, SetupError>) -> Check {
     let plan = match plan {
         Ok(plan) => plan,
         Err(SetupError::Forbidden { privilege, .. }) => {
-            return Check::skipped(
+            return Check::denied(
                 NAME,
                 "the credentials do not allow to look",
                 format!("who looks needs the cluster privilege {privilege}"),

@@ -13,7 +13,6 @@ use crate::config::{ElasticsearchSettings, Installation};
 use crate::elasticsearch::client::{Client, ClientError};
 use crate::elasticsearch::renewal::SecretStore;
 use crate::elasticsearch::setup::{self, Plan, SetupError};
-use crate::flow::Dataset;
 use reply::Reply;
 use room::Clock;
 
@@ -45,7 +44,7 @@ struct Facts {
     newest: Option<Reply>,
 }
 
-/// Asks it. `installer`: also whether the credentials are enough for `flowctl setup`.
+/// Asks it. `installer`: the credentials are those of `flowctl setup`, not the function's.
 pub(super) async fn look(
     settings: Option<&ElasticsearchSettings>,
     installation: &Installation,
@@ -114,8 +113,7 @@ async fn connect(settings: &ElasticsearchSettings, urls: Vec<Url>) -> Result<Cli
 
 async fn gather(client: &Client, installation: &Installation, installer: bool, is_https: bool) -> Facts {
     let get = async |path: &str| reply::get(client, path).await;
-    let flow_logs = Dataset::ALL.map(|dataset| format!("{}-{}-*", installation.index_prefix, dataset.name()));
-    let flow_logs = flow_logs.join(",");
+    let flow_logs = access::flow_logs(installation).join(",");
     let ours = match &installation.ledger_index {
         Some(ledger) => format!("{flow_logs},{ledger}-*"),
         None => flow_logs,
@@ -211,7 +209,7 @@ fn judge(facts: &Facts, installation: &Installation, installer: bool) -> Vec<Che
         &installation.ledger_index,
         access::ledger(installation),
     ) {
-        let newest = access::seen(&facts.rights, &pattern, access::TO_SEE_ENTRIES, newest);
+        let newest = access::seen(&facts.rights, &[pattern], access::TO_SEE_ENTRIES, newest);
         checks.push(content::judge_ledger(newest, index, facts.now));
     }
     checks

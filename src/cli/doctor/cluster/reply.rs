@@ -63,7 +63,7 @@ impl Reply {
     pub(super) fn for_check(&self, name: &'static str, privilege: &str) -> Result<&Value, Check> {
         match self {
             Self::Found(value) => Ok(value),
-            Self::Denied => Err(Check::skipped(
+            Self::Denied => Err(Check::denied(
                 name,
                 "the credentials do not allow to look",
                 format!("who looks needs {privilege}"),

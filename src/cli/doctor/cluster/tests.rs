@@ -142,35 +142,87 @@ fn certificates_end() {
 }
 
 #[test]
-fn every_right_is_told() {
-    let question = access::rights_question(&installation(), true);
+fn only_the_rights_of_one_role_are_asked_for() {
+    let question = |installer| access::rights_question(&installation(), installer);
+    let function = ["create_doc", "auto_configure", "view_index_metadata"];
     assert_eq!(
-        question,
+        question(false),
         json!({
             "index": [
-                {"names": ["flowlogs-*"], "privileges": ["create_doc", "auto_configure", "view_index_metadata", "manage"]},
+                {"names": ["flowlogs-vpc-*"], "privileges": function},
+                {"names": ["flowlogs-tgw-*"], "privileges": function},
                 {"names": ["flowship-ledger-*"], "privileges": ["index", "auto_configure", "read"]},
+            ],
+            "cluster": ["monitor"],
+        })
+    );
+    assert_eq!(
+        question(true),
+        json!({
+            "index": [
+                {"names": ["flowlogs-vpc-*"], "privileges": ["manage", "view_index_metadata"]},
+                {"names": ["flowlogs-tgw-*"], "privileges": ["manage", "view_index_metadata"]},
+                {"names": ["flowship-ledger-*"], "privileges": ["read"]},
             ],
             "cluster": ["manage_index_templates", "manage_ilm"],
         })
     );
+}
+
+/// What the function's credentials come to: on flow logs `vpc` and `tgw` (create_doc, the rest granted), on the cluster
+/// monitor.
+fn rights_of(vpc: bool, tgw: bool, monitor: bool) -> Vec<Check> {
     let answer = json!({
-        "username": "shipper", "has_all_requested": false,
-        "cluster": {"manage_index_templates": false, "manage_ilm": false},
+        "username": "shipper", "has_all_requested": false, "cluster": {"monitor": monitor},
         "index": {
-            "flowlogs-*": {"create_doc": false, "auto_configure": true, "manage": false},
-            "flowship-ledger-*": {"index": true, "auto_configure": true},
+            "flowlogs-vpc-*": {"create_doc": vpc, "auto_configure": true, "view_index_metadata": false},
+            "flowlogs-tgw-*": {"create_doc": tgw, "auto_configure": true, "view_index_metadata": false},
+            "flowship-ledger-*": {"index": true, "auto_configure": true, "read": false},
         },
         "application": {},
     });
-    let checks = access::judge_rights(&Reply::Found(answer), &installation(), true);
+    access::judge_rights(&Reply::Found(answer), &installation(), false)
+}
+
+#[test]
+fn every_right_of_the_function_is_told() {
+    let checks = [
+        rights_of(true, true, false),
+        rights_of(true, false, true),
+        rights_of(false, false, false),
+    ];
     let off = access::judge_rights(&Reply::Absent, &installation(), false);
-    insta::assert_snapshot!(all(checks.into_iter().chain(off)), @"
-    Fail es.rights.flow-logs: shipper, on flowlogs-*: create_doc NO, auto_configure yes
+    insta::assert_snapshot!(all(checks.into_iter().flatten().chain(off)), @"
+    Ok es.rights.flow-logs: shipper, on flowlogs-vpc-*: create_doc yes, auto_configure yes; on flowlogs-tgw-*: create_doc yes, auto_configure yes
     Ok es.rights.ledger: shipper, on flowship-ledger-*: index yes, auto_configure yes
-    Fail es.rights.installer: shipper, on the cluster: manage_index_templates NO, manage_ilm NO
-    Fail es.rights.installer: shipper, on flowlogs-*: manage NO
+    Warn es.rights.flow-logs: shipper, on flowlogs-vpc-*: create_doc yes, auto_configure yes; on flowlogs-tgw-*: create_doc NO, auto_configure yes
+    Ok es.rights.ledger: shipper, on flowship-ledger-*: index yes, auto_configure yes
+    Fail es.rights.flow-logs: shipper, on flowlogs-vpc-*: create_doc NO, auto_configure yes; on flowlogs-tgw-*: create_doc NO, auto_configure yes
+    Ok es.rights.ledger: shipper, on flowship-ledger-*: index yes, auto_configure yes
     Warn es.security: off: whoever reaches the server may read and delete everything
+    ");
+}
+
+#[test]
+fn who_may_look_but_not_write_is_not_told_to_take_the_functions_rights() {
+    insta::assert_snapshot!(all(rights_of(false, false, true)), @"
+    Skipped es.rights.flow-logs: these (shipper) are not the function's credentials
+    Skipped es.rights.ledger: these (shipper) are not the function's credentials
+    ");
+}
+
+#[test]
+fn of_the_installer_only_its_own_rights_are_judged() {
+    let answer = json!({
+        "username": "installer", "has_all_requested": false,
+        "cluster": {"manage_index_templates": true, "manage_ilm": false},
+        "index": {"flowlogs-vpc-*": {"manage": true}, "flowlogs-tgw-*": {"manage": true}, "flowship-ledger-*": {"read": false}},
+        "application": {},
+    });
+    let checks = access::judge_rights(&Reply::Found(answer), &installation(), true);
+    insta::assert_snapshot!(all(checks), @"
+    Fail es.rights.installer: installer, on the cluster: manage_index_templates yes, manage_ilm NO
+    Ok es.rights.installer: installer, on flowlogs-vpc-*: manage yes; on flowlogs-tgw-*: manage yes
     ");
 }
 
@@ -179,7 +231,8 @@ fn every_right_is_told() {
 fn what_may_not_be_seen_is_not_taken_for_nothing() {
     let answer = |may_read: bool| Reply::Found(json!({"index": {"flowship-ledger-*": {"read": may_read}}}));
     let nothing = Reply::Found(json!({"hits": {"hits": []}}));
-    let seen = |rights: &Reply| access::seen(rights, "flowship-ledger-*", "read", &nothing).clone();
+    let seen =
+        |rights: &Reply| access::seen(rights, &["flowship-ledger-*".to_owned()], "read", &nothing).clone();
     assert_eq!(seen(&answer(false)), Reply::Denied);
     assert_eq!(seen(&answer(true)), nothing);
     assert_eq!(seen(&Reply::Absent), nothing);
