@@ -1,5 +1,4 @@
-//! What is installed and what is indexed: templates, the indices made of them, their lifecycle, and the newest entry of
-//! the ledger.
+//! What is installed and what is indexed: templates, the indices made of them, and the newest entry of the ledger.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -23,7 +22,7 @@ const QUIET_MINUTES: i64 = 60;
 const INSTALL: &str =
     "flowctl setup --dry-run shows it, flowctl setup installs ours, over changes by hand only with --force";
 
-const INDEX_PRIVILEGE: &str = "view_index_metadata on the indices";
+pub(super) const INDEX_PRIVILEGE: &str = "view_index_metadata on the indices";
 
 pub(super) fn judge_templates(plan: &Result<Plan, SetupError>) -> Check {
     const NAME: &str = "es.templates";
@@ -101,7 +100,7 @@ fn differences(step: &Step) -> Vec<String> {
 }
 
 /// The first ones, and how many more.
-fn named(mut names: Vec<String>) -> Vec<String> {
+pub(super) fn named(mut names: Vec<String>) -> Vec<String> {
     let number = names.len();
     if number > MAX_NAMED {
         names.truncate(MAX_NAMED);
@@ -214,44 +213,6 @@ fn is_recent(name: &str, today: Date) -> bool {
         let age = today.since(day).map_or(0, |age| i64::from(age.get_days()));
         age <= RECENT_DAYS
     })
-}
-
-/// `_ilm/explain?only_errors=true`.
-pub(super) fn judge_ilm(explained: &Reply) -> Check {
-    const NAME: &str = "es.ilm";
-    if *explained == Reply::Absent {
-        return Check::skipped(
-            NAME,
-            "this server has no ILM: nothing is deleted by itself",
-            "delete old indices by other means",
-        );
-    }
-    let explained = match explained.for_check(NAME, INDEX_PRIVILEGE) {
-        Ok(explained) => explained,
-        Err(check) => return check,
-    };
-    let indices = explained["indices"].as_object().into_iter().flatten();
-    let mut stuck: Vec<String> = indices
-        .filter(|(_, index)| index["step"] == "ERROR")
-        .map(|(name, index)| {
-            let step = index["failed_step"].as_str().unwrap_or("a step");
-            let reason = index["step_info"]["reason"].as_str().unwrap_or("no reason told");
-            format!("{name}: {step}: {reason}")
-        })
-        .collect();
-    stuck.sort();
-    if stuck.is_empty() {
-        return Check::ok(NAME, "no index is stuck");
-    }
-    Check::fail(
-        NAME,
-        format!(
-            "indices that ILM is stuck with, so that they are not deleted: {}",
-            stuck.len()
-        ),
-        "see to the reason, then POST <index>/_ilm/retry",
-    )
-    .with_details(named(stuck))
 }
 
 /// Finds the newest entry.

@@ -13,11 +13,13 @@ use crate::config::{ElasticsearchSettings, Installation};
 use crate::elasticsearch::client::{Client, ClientError};
 use crate::elasticsearch::renewal::SecretStore;
 use crate::elasticsearch::setup::{self, Plan, SetupError};
+use lifecycle::Lifecycle;
 use reply::Reply;
 use room::Clock;
 
 mod access;
 mod content;
+mod lifecycle;
 pub(in crate::cli) mod reply;
 mod room;
 #[cfg(test)]
@@ -40,7 +42,7 @@ struct Facts {
     plan: Result<Plan, SetupError>,
     indices: Reply,
     mappings: Reply,
-    ilm: Reply,
+    lifecycle: Lifecycle,
     newest: Option<Reply>,
 }
 
@@ -120,7 +122,7 @@ async fn gather(client: &Client, installation: &Installation, installer: bool, i
     };
     let indices = format!("{ours}/_settings?flat_settings=true&expand_wildcards=open");
     let mappings = format!("{ours}/_mapping?filter_path=*.mappings.dynamic&expand_wildcards=open");
-    let ilm = format!("{ours}/_ilm/explain?only_errors=true");
+    let explained = format!("{ours}/_ilm/explain");
     let newest = async {
         let index = installation.ledger_index.as_ref()?;
         let path = format!("{index}-*/_search?allow_partial_search_results=false");
@@ -138,11 +140,15 @@ async fn gather(client: &Client, installation: &Installation, installer: bool, i
         get("_cluster/settings?include_defaults=true&flat_settings=true"),
         ask_clock(client),
     );
-    let (plan, indices, mappings, ilm, newest) = tokio::join!(
+    let (status, policies, explained) = tokio::join!(
+        get("_ilm/status"),
+        get("_ilm/policy?filter_path=*.version"),
+        get(&explained),
+    );
+    let (plan, indices, mappings, newest) = tokio::join!(
         ask_plan(client, installation),
         get(&indices),
         get(&mappings),
-        get(&ilm),
         newest,
     );
     Facts {
@@ -158,7 +164,11 @@ async fn gather(client: &Client, installation: &Installation, installer: bool, i
         plan,
         indices,
         mappings,
-        ilm,
+        lifecycle: Lifecycle {
+            status,
+            policies,
+            explained,
+        },
         newest,
     }
 }
@@ -202,8 +212,14 @@ fn judge(facts: &Facts, installation: &Installation, installer: bool) -> Vec<Che
         content::judge_templates(&facts.plan),
         content::judge_mappings(seen(&facts.indices), seen(&facts.mappings)),
         content::judge_blocks(seen(&facts.indices), facts.now),
-        content::judge_ilm(seen(&facts.ilm)),
     ]);
+    let explained = seen(&facts.lifecycle.explained);
+    checks.extend(lifecycle::judge(
+        &facts.lifecycle,
+        explained,
+        installation,
+        facts.now,
+    ));
     if let (Some(newest), Some(index), Some(pattern)) = (
         &facts.newest,
         &installation.ledger_index,

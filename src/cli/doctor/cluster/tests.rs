@@ -8,11 +8,11 @@ use crate::config::Environment;
 
 const NOW: &str = "2026-11-21T12:00:00Z";
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-fn installation() -> Installation {
+pub(super) fn installation() -> Installation {
     Installation::read(&Environment::default()).unwrap()
 }
 
@@ -26,7 +26,7 @@ fn told(check: &Check) -> String {
         .join("\n    ")
 }
 
-fn all(checks: impl IntoIterator<Item = Check>) -> String {
+pub(super) fn all(checks: impl IntoIterator<Item = Check>) -> String {
     checks
         .into_iter()
         .map(|check| told(&check))
@@ -66,7 +66,11 @@ fn questions_that_fail_are_findings() {
             }),
             indices: reply.clone(),
             mappings: reply.clone(),
-            ilm: reply.clone(),
+            lifecycle: Lifecycle {
+                status: reply.clone(),
+                policies: reply.clone(),
+                explained: reply.clone(),
+            },
             newest: Some(reply.clone()),
         };
         let checks = judge(&facts, &installation(), true);
@@ -449,26 +453,6 @@ fn blocks_matter_where_documents_still_come() {
     Fail es.blocks: recent indices that take no documents: 1
         flowship-ledger-2026.11: read_only
     Ok es.blocks: none
-    ");
-}
-
-#[test]
-fn indices_that_ilm_is_stuck_with_are_named_with_the_reason() {
-    let explained = json!({"indices": {"flowlogs-vpc-2025.10.01": {
-        "index": "flowlogs-vpc-2025.10.01", "managed": true, "policy": "flowlogs-vpc", "phase": "warm",
-        "step": "ERROR", "failed_step": "forcemerge",
-        "step_info": {"type": "cluster_block_exception", "reason": "index read-only"},
-    }}});
-    let checks = [
-        Reply::Found(explained),
-        Reply::Found(json!({"indices": {}})),
-        Reply::Absent,
-    ];
-    insta::assert_snapshot!(all(checks.iter().map(content::judge_ilm)), @"
-    Fail es.ilm: indices that ILM is stuck with, so that they are not deleted: 1
-        flowlogs-vpc-2025.10.01: forcemerge: index read-only
-    Ok es.ilm: no index is stuck
-    Skipped es.ilm: this server has no ILM: nothing is deleted by itself
     ");
 }
 
