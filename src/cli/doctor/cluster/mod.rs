@@ -37,6 +37,7 @@ struct Facts {
     certificates: Reply,
     rights: Reply,
     health: Reply,
+    capacity: Reply,
     settings: Reply,
     clock: Clock,
     plan: Result<Plan, SetupError>,
@@ -135,8 +136,9 @@ async fn gather(client: &Client, installation: &Installation, installer: bool, i
         get("_ssl/certificates"),
         reply::post(client, "_security/user/_has_privileges", &question),
     );
-    let (health, settings, clock) = tokio::join!(
+    let (health, capacity, settings, clock) = tokio::join!(
         get(reply::HEALTH),
+        get("_health_report/shards_capacity"),
         get("_cluster/settings?include_defaults=true&flat_settings=true"),
         ask_clock(client),
     );
@@ -159,6 +161,7 @@ async fn gather(client: &Client, installation: &Installation, installer: bool, i
         certificates,
         rights,
         health,
+        capacity,
         settings,
         clock,
         plan,
@@ -205,7 +208,12 @@ fn judge(facts: &Facts, installation: &Installation, installer: bool) -> Vec<Che
     checks.extend(access::judge_rights(&facts.rights, installation, installer));
     checks.extend([
         judge_health(&facts.health),
-        room::judge_shards(&facts.health, &facts.settings),
+        room::judge_shards(
+            &facts.capacity,
+            &facts.health,
+            &facts.settings,
+            &facts.clock.stats,
+        ),
         room::judge_disks(&facts.clock.stats, &facts.settings),
         room::judge_clock(&facts.clock),
         room::judge_auto_create(&facts.settings, installation),

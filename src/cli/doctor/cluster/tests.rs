@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::super::check::Verdict;
 use super::*;
 use crate::config::Environment;
 
@@ -52,6 +51,7 @@ fn questions_that_fail_are_findings() {
             certificates: reply.clone(),
             rights: reply.clone(),
             health: reply.clone(),
+            capacity: reply.clone(),
             settings: reply.clone(),
             clock: Clock {
                 before: now(),
@@ -240,128 +240,6 @@ fn what_may_not_be_seen_is_not_taken_for_nothing() {
     assert_eq!(seen(&answer(false)), Reply::Denied);
     assert_eq!(seen(&answer(true)), nothing);
     assert_eq!(seen(&Reply::Absent), nothing);
-}
-
-#[test]
-fn health_is_red_yellow_or_green() {
-    let of = |status: &str| judge_health(&Reply::Found(json!({ "status": status })));
-    insta::assert_snapshot!(all(["green", "yellow", "red"].map(of)), @"
-    Ok es.health: green
-    Ok es.health: yellow: replicas are missing, nothing is refused
-    Fail es.health: Elasticsearch's health is red: some indices cannot be written
-    ");
-}
-
-fn settings(values: Value) -> Reply {
-    Reply::Found(json!({"persistent": values, "transient": {}, "defaults": {
-        "cluster.max_shards_per_node": "1000",
-        "cluster.routing.allocation.disk.threshold_enabled": "true",
-        "cluster.routing.allocation.disk.watermark.low": "85%",
-        "cluster.routing.allocation.disk.watermark.low.max_headroom": "200GB",
-        "cluster.routing.allocation.disk.watermark.high": "90%",
-        "cluster.routing.allocation.disk.watermark.high.max_headroom": "150GB",
-        "cluster.routing.allocation.disk.watermark.flood_stage": "95%",
-        "cluster.routing.allocation.disk.watermark.flood_stage.max_headroom": "100GB",
-        "action.auto_create_index": "true",
-    }}))
-}
-
-#[test]
-fn shards_are_counted_against_what_may_be() {
-    let of = |active: u64, unassigned: u64| {
-        let health = json!({
-            "number_of_data_nodes": 2, "active_shards": active, "initializing_shards": 0, "unassigned_shards": unassigned,
-        });
-        room::judge_shards(&Reply::Found(health), &settings(json!({})))
-    };
-    insta::assert_snapshot!(all([of(1700, 99), of(1700, 100), of(1000, 1000)]), @"
-    Ok es.shards: 1799 of 2000 (89 %), 1000 a data node
-    Warn es.shards: 1800 of 2000 (90 %), 1000 a data node
-    Fail es.shards: 2000 of 2000 (100 %), 1000 a data node: no new index can be created
-    ");
-}
-
-#[test]
-fn disks_are_measured_by_their_watermarks() {
-    let of = |total: u64, available: u64, values: Value| {
-        let nodes = json!({"nodes": {
-            "x": {"name": "es-1", "roles": ["data_hot"], "fs": {"total": {"total_in_bytes": total, "available_in_bytes": available}}},
-            "y": {"name": "es-2", "roles": ["master"], "fs": {"total": {"total_in_bytes": 100, "available_in_bytes": 1}}},
-        }});
-        room::judge_disks(&Reply::Found(nodes), &settings(values))
-    };
-    let gib = 1_u64 << 30;
-    let checks = [
-        of(100 * gib, 15 * gib, json!({})),
-        of(100 * gib, 15 * gib - 1, json!({})),
-        of(100 * gib, 9 * gib, json!({})),
-        of(100 * gib, 5 * gib - 1, json!({})),
-        // 85 % of a large disk would leave terabytes unused.
-        of(10_000 * gib, 201 * gib, json!({})),
-        of(
-            100 * gib,
-            gib,
-            json!({
-                "cluster.routing.allocation.disk.watermark.low": "3gb",
-                "cluster.routing.allocation.disk.watermark.high": "2gb",
-                "cluster.routing.allocation.disk.watermark.flood_stage": "500mb",
-            }),
-        ),
-        of(
-            100 * gib,
-            1,
-            json!({"cluster.routing.allocation.disk.threshold_enabled": "false"}),
-        ),
-    ];
-    insta::assert_snapshot!(all(checks), @"
-    Ok es.disk: es-1: 15.0 GiB of 100 GiB free, below the watermarks
-    Warn es.disk: es-1: 14.9 GiB of 100 GiB free, no more shards are put here
-    Warn es.disk: es-1: 9.0 GiB of 100 GiB free, shards are moved away
-    Fail es.disk: es-1: 4.9 GiB of 100 GiB free, indices are write-blocked
-    Ok es.disk: es-1: 201 GiB of 9.7 TiB free, below the watermarks
-    Warn es.disk: es-1: 1.0 GiB of 100 GiB free, shards are moved away
-    Skipped es.disk: the watermarks are switched off: a full disk stops a node
-    ");
-}
-
-#[test]
-fn clocks_differ_by_more_than_the_way_takes() {
-    let of = |theirs: i64| {
-        room::judge_clock(&Clock {
-            before: now(),
-            stats: Reply::Found(json!({"nodes": {"x": {"timestamp": now().as_millisecond() + theirs}}})),
-            after: now() + jiff::SignedDuration::from_millis(40),
-        })
-    };
-    insta::assert_snapshot!(all([of(20), of(-1500), of(30_040), of(30_041)]), @"
-    Ok es.clock: no difference that could be seen (to 40 ms)
-    Ok es.clock: a node is 1.500 s behind the clock here (to 40 ms)
-    Ok es.clock: a node is 30.000 s ahead of the clock here (to 40 ms)
-    Warn es.clock: a node is 30.001 s ahead of the clock here (to 40 ms)
-    ");
-}
-
-#[test]
-fn indices_are_created_by_the_first_pattern_that_fits() {
-    let of = |value: &str| {
-        let check = room::judge_auto_create(
-            &settings(json!({"action.auto_create_index": value})),
-            &installation(),
-        );
-        check.verdict
-    };
-    let guarded = [
-        "false",
-        "-flowlogs-*,-flowship-ledger-*,+*",
-        "logs-*",
-        "-flow*,+flowlogs-*",
-    ];
-    let open = ["true", "*", "-flowlogs-*,+*", "+flowlogs-vpc-*,-*", ""];
-    assert_eq!(guarded.map(of), [Verdict::Ok; 4]);
-    assert_eq!(
-        open[..4].iter().map(|value| of(value)).collect::<Vec<_>>(),
-        [Verdict::Warn; 4]
-    );
 }
 
 fn plan(change: impl FnOnce(&mut Vec<setup::Step>)) -> Result<Plan, SetupError> {
