@@ -6,6 +6,7 @@ use url::Url;
 
 use super::LIMIT;
 use super::check::Check;
+use super::files;
 use crate::aws::AwsContext;
 use crate::bulk::SendError;
 use crate::cli::glob::Glob;
@@ -60,6 +61,10 @@ pub(super) async fn look(
             "set it, or give --elasticsearch-url",
         )];
     };
+    let ca_file = settings.ca_file.as_deref();
+    if let Some(check) = ca_file.and_then(|path| files::judge_layer("es.certificate", path)) {
+        return vec![check];
+    }
     let asked: Vec<_> = settings
         .urls
         .iter()
