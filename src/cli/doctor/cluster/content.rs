@@ -109,7 +109,8 @@ pub(super) fn named(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// The accident of the missing template: an index whose fields Elasticsearch guessed from the first document.
+/// The accident of the missing template: an index whose fields Elasticsearch guessed from the first document. That it
+/// guesses is its default; `strict` may be a user's own wish.
 pub(super) fn judge_mappings(indices: &Reply, mappings: &Reply) -> Check {
     const NAME: &str = "es.mappings";
     let (indices, mappings) = match (
@@ -127,7 +128,7 @@ pub(super) fn judge_mappings(indices: &Reply, mappings: &Reply) -> Check {
         .iter()
         .filter(|name| {
             let dynamic = &mappings[name.as_str()]["mappings"]["dynamic"];
-            *dynamic != "false" && *dynamic != false
+            dynamic.is_null() || ["true", "runtime"].iter().any(|value| dynamic == value) || *dynamic == true
         })
         .cloned()
         .collect();
@@ -203,13 +204,13 @@ pub(super) fn judge_blocks(indices: &Reply, now: Timestamp) -> Check {
     )
 }
 
-/// Whether an index is of these days, or of no day at all, as those of the ledger.
+/// Whether an index is of these days, or, as those of the ledger, of a month that goes up to them.
 fn is_recent(name: &str, today: Date) -> bool {
-    let day = name
-        .rsplit('-')
-        .next()
-        .and_then(|day| Date::strptime("%Y.%m.%d", day).ok());
-    day.is_none_or(|day| {
+    let time = name.rsplit('-').next().unwrap_or_default();
+    let month = || Date::strptime("%Y.%m.%d", format!("{time}.01")).ok();
+    let day = Date::strptime("%Y.%m.%d", time).ok();
+    let last = day.or_else(|| month().map(Date::last_of_month));
+    last.is_none_or(|day| {
         let age = today.since(day).map_or(0, |age| i64::from(age.get_days()));
         age <= RECENT_DAYS
     })

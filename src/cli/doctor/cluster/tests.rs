@@ -299,11 +299,23 @@ fn indices_with_guessed_fields_are_named() {
             "flowlogs-vpc-2026.11.21": {"mappings": {"dynamic": "false"}},
         })),
         of(json!({"flowlogs-vpc-2026.11.20": {"mappings": {"dynamic": "false"}}})),
+        of(json!({
+            "flowlogs-vpc-2026.11.20": {"mappings": {"dynamic": "strict"}},
+            "flowlogs-vpc-2026.11.21": {"mappings": {"dynamic": false}},
+        })),
+        of(json!({
+            "flowlogs-vpc-2026.11.20": {"mappings": {"dynamic": "true"}},
+            "flowlogs-vpc-2026.11.21": {"mappings": {"dynamic": "runtime"}},
+        })),
         content::judge_mappings(&Reply::Found(json!({})), &Reply::Found(json!({}))),
     ];
     insta::assert_snapshot!(all(checks), @"
     Ok es.mappings: all of flowship's templates: 2
     Fail es.mappings: 1 of 2 indices take any field with a type that is guessed: they were made without flowship's template
+        flowlogs-vpc-2026.11.21
+    Ok es.mappings: all of flowship's templates: 2
+    Fail es.mappings: 2 of 2 indices take any field with a type that is guessed: they were made without flowship's template
+        flowlogs-vpc-2026.11.20
         flowlogs-vpc-2026.11.21
     Ok es.mappings: there are no indices yet
     ");
@@ -320,6 +332,7 @@ fn blocks_matter_where_documents_still_come() {
         of("flowlogs-vpc-2026.11.10", "write"),
         of("flowlogs-vpc-2026.11.10", "read_only_allow_delete"),
         of("flowship-ledger-2026.11", "read_only"),
+        of("flowship-ledger-2026.10", "read_only"),
         of("flowlogs-vpc-2026.11.21", "metadata"),
     ];
     insta::assert_snapshot!(all(checks), @"
@@ -330,6 +343,7 @@ fn blocks_matter_where_documents_still_come() {
         flowlogs-vpc-2026.11.10: read_only_allow_delete
     Fail es.blocks: recent indices that take no documents: 1
         flowship-ledger-2026.11: read_only
+    Ok es.blocks: older indices that take no documents, so that what comes late is refused: 1
     Ok es.blocks: none
     ");
 }
