@@ -18,8 +18,20 @@ pub enum Audience {
     Person,
 }
 
+impl Audience {
+    /// What is logged unless a filter says otherwise. What the SDK warns of on the way, such as instance metadata that a
+    /// laptop has not, a person reads in the error that follows.
+    const fn default_filter(self) -> &'static str {
+        match self {
+            Self::Machine => "info",
+            Self::Person => "info,aws_config=error,aws_runtime=error,aws_smithy_runtime=error",
+        }
+    }
+}
+
 /// Starts logging. A filter that cannot be read is replaced by `info`, and said so.
-pub fn init(audience: Audience, filter: &str) {
+pub fn init(audience: Audience, filter: Option<&str>) {
+    let filter = filter.unwrap_or(audience.default_filter());
     let (parsed, complaint) = match EnvFilter::try_new(filter) {
         Ok(parsed) => (parsed, None),
         Err(error) => (EnvFilter::new("info"), Some(error.to_string())),

@@ -300,9 +300,7 @@ mod tests {
     #[test]
     fn a_file_of_the_layer_that_is_not_here_is_skipped() {
         let check = judge_layer("geo.city", Path::new("/opt/flowship-tests/none.mmdb")).unwrap();
-        insta::assert_snapshot!(format!("{:?} {}", check.verdict, check.found), @"
-        Skipped /opt/flowship-tests/none.mmdb is not here: on Lambda /opt is the layer
-        ");
+        insta::assert_snapshot!(format!("{:?} {}", check.verdict, check.found), @"Skipped /opt/flowship-tests/none.mmdb is not here: on Lambda /opt is the layer");
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(judge_layer("geo.city", &folder.path().join("none.mmdb")), None);
         assert_eq!(judge_layer("geo.city", Path::new("/opt")), None);

@@ -103,7 +103,10 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
 
 async fn look(arguments: &Arguments, settings: &CheckedSettings) -> Vec<Check> {
     let aws = match needs_aws(arguments, settings) {
-        true => Some(AwsContext::load().await),
+        true => {
+            let queue_url = settings.queue_url.as_deref().or(settings.dlq_url.as_deref());
+            Some(AwsContext::load_for(queue_url).await)
+        }
         false => None,
     };
     let aws = aws.as_ref();

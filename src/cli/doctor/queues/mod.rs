@@ -140,10 +140,20 @@ fn judge_queue(name: &'static str, which: &str, setting: &str, told: &Told) -> C
             format!("the {which} queue may not be asked: {detail}"),
             "allow sqs:GetQueueAttributes on the queue to who runs this",
         ),
+        Some(Err(Unanswered::NoRegion(detail))) => Check::fail(
+            name,
+            format!("the {which} queue cannot be asked without a region: {detail}"),
+            "set AWS_REGION to the queue's region",
+        ),
+        Some(Err(Unanswered::NoCredentials(detail))) => Check::fail(
+            name,
+            format!("the {which} queue cannot be asked without valid credentials: {detail}"),
+            "give who runs this credentials for AWS: AWS_PROFILE, aws sso login, or AWS_ACCESS_KEY_ID and the like",
+        ),
         Some(Err(Unanswered::Failed(detail))) => Check::fail(
             name,
             format!("the {which} queue does not answer: {detail}"),
-            "see to the network, AWS_REGION and the credentials of who runs this",
+            "see to the network between here and SQS, and whether AWS_REGION is the queue's",
         ),
     }
 }

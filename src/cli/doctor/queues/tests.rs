@@ -172,12 +172,16 @@ fn queues_that_say_nothing_are_told_apart() {
         of(None),
         of(Some(Err(Unanswered::Missing("QueueDoesNotExist".to_owned())))),
         of(Some(Err(Unanswered::Denied("AccessDenied".to_owned())))),
+        of(Some(Err(Unanswered::NoRegion("no region".to_owned())))),
+        of(Some(Err(Unanswered::NoCredentials("ExpiredToken".to_owned())))),
         of(Some(Err(Unanswered::Failed("no answer within 10 s".to_owned())))),
     ];
     insta::assert_snapshot!(told.join("\n"), @"
     Skipped sqs.queue: FLOWSHIP_QUEUE_URL is not set
     Fail sqs.queue: the main queue is not there: QueueDoesNotExist
     Fail sqs.queue: the main queue may not be asked: AccessDenied
+    Fail sqs.queue: the main queue cannot be asked without a region: no region
+    Fail sqs.queue: the main queue cannot be asked without valid credentials: ExpiredToken
     Fail sqs.queue: the main queue does not answer: no answer within 10 s
     ");
 }
