@@ -21,7 +21,7 @@ pub(in crate::cli) enum Verdict {
     /// Something is lost, late or refused, or will be.
     Fail,
     /// It could not be looked at.
-    Skipped,
+    Skip,
 }
 
 impl Verdict {
@@ -30,7 +30,7 @@ impl Verdict {
             Self::Ok => "ok",
             Self::Warn => "warn",
             Self::Fail => "fail",
-            Self::Skipped => "skip",
+            Self::Skip => "skip",
         }
     }
 }
@@ -84,12 +84,12 @@ impl Check {
         Self::new(name, Verdict::Fail, found, Some(remedy.into()))
     }
 
-    pub(in crate::cli) fn skipped(
+    pub(in crate::cli) fn skip(
         name: &'static str,
         found: impl Into<String>,
         needs: impl Into<String>,
     ) -> Self {
-        Self::new(name, Verdict::Skipped, found, Some(needs.into()))
+        Self::new(name, Verdict::Skip, found, Some(needs.into()))
     }
 
     /// Skipped for lack of rights.
@@ -100,7 +100,7 @@ impl Check {
     ) -> Self {
         Self {
             is_denied: true,
-            ..Self::skipped(name, found, needs)
+            ..Self::skip(name, found, needs)
         }
     }
 
@@ -116,7 +116,7 @@ impl Check {
                 let remedy = self.remedy.as_deref().unwrap_or_default();
                 Some(format!("{}; {remedy}", self.found))
             }
-            Verdict::Ok | Verdict::Skipped => None,
+            Verdict::Ok | Verdict::Skip => None,
         }
     }
 
@@ -140,7 +140,7 @@ pub(super) struct Report {
     ok: usize,
     warnings: usize,
     failures: usize,
-    skipped: usize,
+    skips: usize,
     checks: Vec<Check>,
 }
 
@@ -151,7 +151,7 @@ impl Report {
             ok: count(Verdict::Ok),
             warnings: count(Verdict::Warn),
             failures: count(Verdict::Fail),
-            skipped: count(Verdict::Skipped),
+            skips: count(Verdict::Skip),
             checks,
         }
     }
@@ -163,11 +163,11 @@ impl Report {
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.checks.iter().flat_map(Check::lines).collect();
         lines.push(format!(
-            "{}, {}, {} ok, {} skipped",
+            "{}, {}, {} ok, {}",
             counted(self.failures as u64, "failure"),
             counted(self.warnings as u64, "warning"),
             self.ok,
-            self.skipped
+            counted(self.skips as u64, "skip")
         ));
         let denied = self.checks.iter().filter(|check| check.is_denied).count();
         if denied > 0 {
@@ -229,7 +229,7 @@ mod tests {
                 "not there: \u{1b}[2J",
                 "https://sqs.eu-west-1.amazonaws.com/123456789012/a-queue-with-a-very-long-name-indeed-it-is",
             ),
-            Check::skipped("object.format", "not asked for", "--object"),
+            Check::skip("object.format", "not asked for", "--object"),
             Check::denied("es.health", "may not look", "monitor"),
         ])
     }
@@ -249,7 +249,7 @@ mod tests {
               → --object
         skip  es.health            may not look
               → monitor
-        1 failure, 1 warning, 1 ok, 2 skipped
+        1 failure, 1 warning, 1 ok, 2 skips
         1 check was not made for lack of rights
         ");
     }
@@ -263,7 +263,7 @@ mod tests {
           "ok": 1,
           "warnings": 1,
           "failures": 1,
-          "skipped": 2,
+          "skips": 2,
           "checks": [
             {
               "name": "sqs.visibility",

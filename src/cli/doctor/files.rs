@@ -118,7 +118,7 @@ pub(super) async fn look_at_enrichment(
     ];
     for (name, setting, locations, add) in databases {
         if locations.is_empty() {
-            checks.push(Check::skipped(
+            checks.push(Check::skip(
                 name,
                 "no database: documents tell less of where addresses are",
                 format!("FLOWSHIP_{setting}"),
@@ -136,7 +136,7 @@ pub(super) async fn look_at_enrichment(
 pub(super) fn judge_layer(name: &'static str, path: &Path) -> Option<Check> {
     let is_elsewhere = path.starts_with("/opt") && !path.exists();
     is_elsewhere.then(|| {
-        Check::skipped(
+        Check::skip(
             name,
             format!("{} is not here: on Lambda /opt is the layer", path.display()),
             "run with local copies to check them",
@@ -193,7 +193,7 @@ async fn look_at_map(settings: &ShipSettings, aws: Option<&AwsContext>, now: Tim
     let locations = &settings.enrich.network_map;
     if locations.is_empty() || !settings.enrich.zones {
         let found = "no map: zones are known as far as the records state them";
-        return Check::skipped(NAME, found, "FLOWSHIP_NETWORK_MAP, and FLOWSHIP_ZONES true");
+        return Check::skip(NAME, found, "FLOWSHIP_NETWORK_MAP, and FLOWSHIP_ZONES true");
     }
     if let Some(check) = judge_layers(NAME, locations) {
         return check;
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn a_file_of_the_layer_that_is_not_here_is_skipped() {
         let check = judge_layer("geo.city", Path::new("/opt/flowship-tests/none.mmdb")).unwrap();
-        insta::assert_snapshot!(format!("{:?} {}", check.verdict, check.found), @"Skipped /opt/flowship-tests/none.mmdb is not here: on Lambda /opt is the layer");
+        insta::assert_snapshot!(format!("{:?} {}", check.verdict, check.found), @"Skip /opt/flowship-tests/none.mmdb is not here: on Lambda /opt is the layer");
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(judge_layer("geo.city", &folder.path().join("none.mmdb")), None);
         assert_eq!(judge_layer("geo.city", Path::new("/opt")), None);
@@ -332,7 +332,7 @@ mod tests {
         });
         insta::assert_snapshot!(told.join("\n"), @"
         Ok s3://kept/bad/
-        Skipped s3://kept/bad/ may not be listed, which the function need not do
+        Skip s3://kept/bad/ may not be listed, which the function need not do
         Fail s3://kept/bad/: NoSuchBucket: none: objects with a bad line come back, and are dead-lettered as a whole
         Fail s3://kept/bad/flowctl-doctor-probe: connection refused
         ");

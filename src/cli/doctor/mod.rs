@@ -117,7 +117,7 @@ async fn look(arguments: &Arguments, settings: &CheckedSettings) -> Vec<Check> {
     let object = async {
         match &arguments.object {
             Some(target) => format::look(target, &settings.ship, aws).await,
-            None => vec![Check::skipped(
+            None => vec![Check::skip(
                 "object.format",
                 "no object was given",
                 "give --object to see which panels its format leaves empty",

@@ -34,7 +34,7 @@ pub(super) fn judge(
     now: Timestamp,
 ) -> Vec<Check> {
     if *explained == Reply::Absent {
-        return vec![Check::skipped(
+        return vec![Check::skip(
             NAME,
             "this server has no ILM: nothing is deleted by itself",
             "delete old indices by other means",
@@ -297,11 +297,11 @@ mod tests {
             of(Reply::Absent, Reply::Absent),
         ];
         insta::assert_snapshot!(told.join("\n"), @"
-        Skipped es.ilm: the credentials do not allow to look
+        Skip es.ilm: the credentials do not allow to look
         Fail es.ilm: ILM is STOPPING: no index is deleted
-        Skipped es.ilm: the credentials do not allow to look
+        Skip es.ilm: the credentials do not allow to look
         Ok es.ilm: no index is stuck
-        Skipped es.ilm: this server has no ILM: nothing is deleted by itself
+        Skip es.ilm: this server has no ILM: nothing is deleted by itself
         ");
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn look(
     installer: bool,
 ) -> Vec<Check> {
     let Some(settings) = settings else {
-        return vec![Check::skipped(
+        return vec![Check::skip(
             "es.reachable",
             "FLOWSHIP_ELASTICSEARCH_URLS is not set, or not usable",
             "set it, or give --elasticsearch-url",

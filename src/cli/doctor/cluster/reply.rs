@@ -68,7 +68,7 @@ impl Reply {
                 "the credentials do not allow to look",
                 format!("who looks needs {privilege}"),
             )),
-            Self::Absent => Err(Check::skipped(
+            Self::Absent => Err(Check::skip(
                 name,
                 "this server does not say",
                 "nothing: it has no such API",

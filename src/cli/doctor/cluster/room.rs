@@ -124,7 +124,7 @@ fn judge_number(health: &Reply, settings: &Reply) -> Check {
     let number = |name: &str| health[name].as_u64().unwrap_or_default();
     let per_node = setting(settings, "cluster.max_shards_per_node").and_then(|text| text.parse::<u64>().ok());
     let (Some(per_node), nodes @ 1..) = (per_node, number("number_of_data_nodes")) else {
-        return Check::skipped(
+        return Check::skip(
             SHARDS,
             "this server does not say how many there may be",
             "nothing",
@@ -176,7 +176,7 @@ pub(super) fn judge_disks(stats: &Reply, settings: &Reply) -> Check {
     const PREFIX: &str = "cluster.routing.allocation.disk";
     if setting(settings, &format!("{PREFIX}.threshold_enabled")).as_deref() == Some("false") {
         let found = "the watermarks are switched off: a full disk stops a node";
-        return Check::skipped(NAME, found, format!("{PREFIX}.threshold_enabled"));
+        return Check::skip(NAME, found, format!("{PREFIX}.threshold_enabled"));
     }
     let limit = |stage: &str, total: u64| {
         let watermark = setting(settings, &format!("{PREFIX}.watermark.{stage}"))?;
@@ -219,7 +219,7 @@ pub(super) fn judge_disks(stats: &Reply, settings: &Reply) -> Check {
     }
     let remedy = "delete old indices (ILM's min_age), or give the nodes more disk";
     let found = match told.len() {
-        0 => return Check::skipped(NAME, "no node tells its disk", "nothing"),
+        0 => return Check::skip(NAME, "no node tells its disk", "nothing"),
         1 => told.remove(0),
         number => format!("{number} nodes with data"),
     };
@@ -310,7 +310,7 @@ pub(super) fn judge_clock(clock: &Clock) -> Check {
         Some((theirs - after).max(0) + (theirs - before).min(0))
     });
     let Some(difference) = differences.max_by_key(|difference| difference.abs()) else {
-        return Check::skipped(NAME, "this server does not tell its time", "nothing");
+        return Check::skip(NAME, "this server does not tell its time", "nothing");
     };
     let exact = clock.after.duration_since(clock.before).as_millis();
     let direction = if difference < 0 { "behind" } else { "ahead of" };

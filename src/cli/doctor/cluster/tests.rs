@@ -140,7 +140,7 @@ fn certificates_end() {
     Ok es.certificate: trusted; CN=es-1 ends 2027-11-21T12:00:00Z, in 365 days
     Warn es.certificate: trusted; CN=es-1 ends 2026-12-20T12:00:00Z, in 29 days
     Fail es.certificate: trusted; CN=es-1 ends 2026-11-21T11:00:00Z, in 0 days
-    Skipped es.certificate: trusted; the credentials do not allow to look
+    Skip es.certificate: trusted; the credentials do not allow to look
     Warn es.certificate: none: what is sent, credentials with it, can be read on the way
     ");
 }
@@ -210,8 +210,8 @@ fn every_right_of_the_function_is_told() {
 #[test]
 fn who_may_look_but_not_write_is_not_told_to_take_the_functions_rights() {
     insta::assert_snapshot!(all(rights_of(false, false, true)), @"
-    Skipped es.rights.flow-logs: these (shipper) are not the function's credentials
-    Skipped es.rights.ledger: these (shipper) are not the function's credentials
+    Skip es.rights.flow-logs: these (shipper) are not the function's credentials
+    Skip es.rights.ledger: these (shipper) are not the function's credentials
     ");
 }
 

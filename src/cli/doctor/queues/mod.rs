@@ -113,7 +113,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Check> {
 
 fn judge_queue(name: &'static str, which: &str, setting: &str, told: &Told) -> Check {
     match told {
-        None => Check::skipped(
+        None => Check::skip(
             name,
             format!("FLOWSHIP_{setting} is not set"),
             format!(
@@ -203,7 +203,7 @@ pub(in crate::cli) fn judge_visibility(
         } else if visibility < times.bulk_timeout {
             Check::warn(NAME, below("FLOWSHIP_BULK_TIMEOUT_MS", "may come back"), advice)
         } else {
-            Check::skipped(
+            Check::skip(
                 NAME,
                 format!("{seconds} s, and the function's timeout is not known"),
                 "give --function-timeout SECONDS",

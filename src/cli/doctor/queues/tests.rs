@@ -177,7 +177,7 @@ fn queues_that_say_nothing_are_told_apart() {
         of(Some(Err(Unanswered::Failed("no answer within 10 s".to_owned())))),
     ];
     insta::assert_snapshot!(told.join("\n"), @"
-    Skipped sqs.queue: FLOWSHIP_QUEUE_URL is not set
+    Skip sqs.queue: FLOWSHIP_QUEUE_URL is not set
     Fail sqs.queue: the main queue is not there: QueueDoesNotExist
     Fail sqs.queue: the main queue may not be asked: AccessDenied
     Fail sqs.queue: the main queue cannot be asked without a region: no region
@@ -197,7 +197,7 @@ fn an_unknown_timeout_is_measured_by_what_the_settings_say() {
     };
     assert_eq!(
         [19, 89, 90].map(of),
-        [Verdict::Fail, Verdict::Warn, Verdict::Skipped]
+        [Verdict::Fail, Verdict::Warn, Verdict::Skip]
     );
 }
 

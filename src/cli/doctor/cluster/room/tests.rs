@@ -121,7 +121,7 @@ fn disks_are_measured_by_their_watermarks() {
     Fail es.disk: es-1: 4.9 GiB of 100 GiB free, indices are write-blocked
     Ok es.disk: es-1: 201 GiB of 9.7 TiB free, below the watermarks
     Warn es.disk: es-1: 1.0 GiB of 100 GiB free, shards are moved away
-    Skipped es.disk: the watermarks are switched off: a full disk stops a node
+    Skip es.disk: the watermarks are switched off: a full disk stops a node
     ");
 }
 
