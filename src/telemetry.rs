@@ -7,7 +7,7 @@ use std::io;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::aws::s3;
+use crate::aws::{self, s3};
 
 /// Who reads the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +19,11 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// What is logged unless a filter says otherwise. What the SDK warns of on the way, such as instance metadata that a
-    /// laptop has not, a person reads in the error that follows.
+    /// What is logged unless a filter says otherwise.
     const fn default_filter(self) -> &'static str {
         match self {
             Self::Machine => "info",
-            Self::Person => "info,aws_config=error,aws_runtime=error,aws_smithy_runtime=error",
+            Self::Person => aws::PERSON_LOG_FILTER,
         }
     }
 }

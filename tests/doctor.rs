@@ -336,6 +336,23 @@ async fn objects(patient: &Patient) {
     patient.names_of_object(&file, &[]);
 }
 
+/// Where no credentials are to be had, the report says so, and the SDK does not say it before.
+#[test]
+fn without_credentials_the_report_is_all_there_is_to_read() {
+    let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/flowlogs";
+    let output = Command::new(env!("CARGO_BIN_EXE_flowctl"))
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
+        .args(["doctor", "--json", "--queue-url", url])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = report["checks"][0]["found"].as_str().unwrap();
+    assert!(found.contains("without valid credentials"), "{report:#}");
+}
+
 #[test]
 fn with_nothing_to_look_at_the_command_line_is_wrong() {
     let output = Command::new(env!("CARGO_BIN_EXE_flowctl"))

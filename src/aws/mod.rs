@@ -25,6 +25,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for the first byte of an answer; long polling waits 20 s by itself.
 const READ_TIMEOUT: Duration = Duration::from_secs(40);
 
+/// What the SDK warns of on the way, such as instance metadata that a laptop has not, a person reads in the error that
+/// follows.
+pub const PERSON_LOG_FILTER: &str = "info,aws_config=error,aws_runtime=error,aws_smithy_runtime=error";
+
 /// What all clients share: credentials, region, endpoints, one HTTP stack.
 #[derive(Clone, Debug)]
 pub struct AwsContext {
