@@ -423,14 +423,13 @@ impl ShipperSettings {
     }
 }
 
-/// The log filter; the only setting that cannot be wrong, because logging must work to report the others.
-pub fn log_filter(environment: &Environment) -> String {
+/// The log filter, if one is set; the only setting that cannot be wrong, because logging must work to report the others.
+pub fn log_filter(environment: &Environment) -> Option<String> {
     environment
         .values
         .get("LOG")
         .filter(|filter| !filter.is_empty())
         .cloned()
-        .unwrap_or_else(|| "info".to_owned())
 }
 
 /// A key goes into an HTTP header: base64 of `id:key`, no line breaks.

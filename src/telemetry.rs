@@ -7,7 +7,7 @@ use std::io;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::aws::s3;
+use crate::aws::{self, s3};
 
 /// Who reads the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,19 @@ pub enum Audience {
     Person,
 }
 
+impl Audience {
+    /// What is logged unless a filter says otherwise.
+    const fn default_filter(self) -> &'static str {
+        match self {
+            Self::Machine => "info",
+            Self::Person => aws::PERSON_LOG_FILTER,
+        }
+    }
+}
+
 /// Starts logging. A filter that cannot be read is replaced by `info`, and said so.
-pub fn init(audience: Audience, filter: &str) {
+pub fn init(audience: Audience, filter: Option<&str>) {
+    let filter = filter.unwrap_or(audience.default_filter());
     let (parsed, complaint) = match EnvFilter::try_new(filter) {
         Ok(parsed) => (parsed, None),
         Err(error) => (EnvFilter::new("info"), Some(error.to_string())),

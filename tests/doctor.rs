@@ -27,7 +27,7 @@ async fn nothing_is_said_of_a_sound_set_up_and_every_fault_is_named_alone() {
     sound.is(&[]);
     let checks = sound.report["checks"].as_array().unwrap().iter();
     let skipped: Vec<&str> = checks
-        .filter(|check| check["verdict"] == "skipped")
+        .filter(|check| check["verdict"] == "skip")
         .map(|check| check["name"].as_str().unwrap())
         .collect();
     // The node of the tests has no ILM, and no watermarks, because the disk is everybody's.
@@ -167,21 +167,30 @@ fn access(patient: &Patient) {
         ];
         patient.with(&changed, &patient.object)
     };
-    as_user("nocreate").is(&[
-        "fail es.rights.flow-logs",
-        "fail es.rights.ledger",
-        // On the cluster, and on the indices.
-        "fail es.rights.installer",
-        "fail es.rights.installer",
-    ]);
+    as_user("nocreate").is(&["fail es.rights.flow-logs", "fail es.rights.ledger"]);
+    let to_install = ["--installer", "--object", &patient.object];
+    patient.with_arguments(&[], &to_install).is(&[]);
+    let installer = [
+        ("ELASTICSEARCH_USERNAME", "shipper"),
+        ("ELASTICSEARCH_PASSWORD", "shipper-password"),
+    ];
+    patient
+        .with_arguments(&installer, &to_install)
+        .is(&["fail es.rights.installer", "fail es.rights.installer"]);
     // What the function may not look at is not taken for missing.
     let shipper = as_user("shipper");
-    shipper.is(&["fail es.rights.installer", "fail es.rights.installer"]);
+    shipper.is(&[]);
+    let text = patient.run(&installer, &[]).stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.ends_with("checks were not made for lack of rights\n"),
+        "{text}"
+    );
     let checks = shipper.report["checks"].as_array().unwrap().iter();
     let is_skipped = |name: &str| {
         checks
             .clone()
-            .any(|check| check["name"] == name && check["verdict"] == "skipped")
+            .any(|check| check["name"] == name && check["verdict"] == "skip")
     };
     for name in [
         "es.health",
@@ -325,6 +334,23 @@ async fn objects(patient: &Patient) {
     patient.names_of_object(&object("gone.log.gz"), &["fail object.readable"]);
     let file = patient.file("all.log", [header(), line()].join("\n").as_bytes());
     patient.names_of_object(&file, &[]);
+}
+
+/// Where no credentials are to be had, the report says so, and the SDK does not say it before.
+#[test]
+fn without_credentials_the_report_is_all_there_is_to_read() {
+    let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/flowlogs";
+    let output = Command::new(env!("CARGO_BIN_EXE_flowctl"))
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
+        .args(["doctor", "--json", "--queue-url", url])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = report["checks"][0]["found"].as_str().unwrap();
+    assert!(found.contains("without valid credentials"), "{report:#}");
 }
 
 #[test]

@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::{Builder, tls};
+
+use url::Url;
 
 use crate::config;
 use crate::outcome::error_chain;
@@ -22,6 +24,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest wait for the first byte of an answer; long polling waits 20 s by itself.
 const READ_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// What the SDK warns of on the way, such as instance metadata that a laptop has not, a person reads in the error that
+/// follows.
+pub const PERSON_LOG_FILTER: &str = "info,aws_config=error,aws_runtime=error,aws_smithy_runtime=error";
 
 /// What all clients share: credentials, region, endpoints, one HTTP stack.
 #[derive(Clone, Debug)]
@@ -47,6 +53,17 @@ impl AwsContext {
         Self { config }
     }
 
+    /// The same, in the region of this queue if no other is configured.
+    pub async fn load_for(queue_url: Option<&str>) -> Self {
+        let Self { config } = Self::load().await;
+        match queue_url.and_then(region_of) {
+            Some(region) if config.region().is_none() => Self {
+                config: config.into_builder().region(Region::new(region)).build(),
+            },
+            _ => Self { config },
+        }
+    }
+
     /// Clients of this configuration, for programs that make their own.
     pub fn from_sdk_config(config: SdkConfig) -> Self {
         Self { config }
@@ -63,6 +80,15 @@ impl AwsContext {
     }
 }
 
+/// The region that a queue's URL names: `https://sqs.<region>.amazonaws.com/…`.
+fn region_of(queue_url: &str) -> Option<String> {
+    let host = Url::parse(queue_url).ok()?.host_str()?.to_owned();
+    let (region, domain) = host.strip_prefix("sqs.")?.split_once('.')?;
+    ["amazonaws.com", "amazonaws.com.cn"]
+        .contains(&domain)
+        .then(|| region.to_owned())
+}
+
 /// One line for an SDK error: the service's code and message where it sent them, else the chain of causes.
 fn describe<E>(error: &SdkError<E>) -> String
 where
@@ -72,5 +98,28 @@ where
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
         _ => error_chain(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_names_its_region() {
+        let of = |host: &str| region_of(&format!("https://{host}/123456789012/flowlogs"));
+        assert_eq!(of("sqs.eu-west-1.amazonaws.com").as_deref(), Some("eu-west-1"));
+        assert_eq!(
+            of("sqs.cn-north-1.amazonaws.com.cn").as_deref(),
+            Some("cn-north-1")
+        );
+        for host in [
+            "localhost:4566",
+            "vpce-0a.sqs.eu-west-1.vpce.amazonaws.com",
+            "queue.amazonaws.com",
+            "sqs.amazonaws.com",
+        ] {
+            assert_eq!(of(host), None, "{host}");
+        }
     }
 }

@@ -45,7 +45,7 @@ Examples:
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let environment = Environment::of_process();
-    telemetry::init(Audience::Person, &config::log_filter(&environment));
+    telemetry::init(Audience::Person, config::log_filter(&environment).as_deref());
     let result = match arguments.command {
         Command::Convert(arguments) => cli::convert::run(&arguments, &environment).await,
         Command::Setup(arguments) => cli::setup::run(arguments, environment).await,

@@ -11,7 +11,7 @@ use flowship::telemetry::{self, Audience};
 async fn main() -> ExitCode {
     let arguments = cli::redrive::Arguments::parse();
     let environment = Environment::of_process();
-    telemetry::init(Audience::Person, &config::log_filter(&environment));
+    telemetry::init(Audience::Person, config::log_filter(&environment).as_deref());
     cli::redrive::run(arguments, environment)
         .await
         .unwrap_or_else(|error| {

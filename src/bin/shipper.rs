@@ -21,7 +21,7 @@ use flowship::telemetry::{self, Audience, metrics::MetricLog};
 #[tokio::main]
 async fn main() -> ExitCode {
     let environment = Environment::of_process();
-    telemetry::init(Audience::Machine, &config::log_filter(&environment));
+    telemetry::init(Audience::Machine, config::log_filter(&environment).as_deref());
     match start(&environment).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

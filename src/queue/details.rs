@@ -30,7 +30,13 @@ pub enum Unanswered {
     /// It is not allowed to ask.
     #[error("{0}")]
     Denied(String),
-    /// Anything else: no network, no credentials, another region.
+    /// It cannot be asked: no region is set.
+    #[error("{0}")]
+    NoRegion(String),
+    /// It cannot be asked: there are no credentials, or the service does not know them.
+    #[error("{0}")]
+    NoCredentials(String),
+    /// Anything else: no network, a service that is out of order.
     #[error("{0}")]
     Failed(String),
 }

@@ -151,10 +151,11 @@ impl Patient {
 
     /// With other settings than those of the sound set-up.
     pub(super) fn with(&self, changed: &[(&str, &str)], object: &str) -> Found {
-        let output = self.run(
-            changed,
-            &["--json", "--installer", "--write-probes", "--object", object],
-        );
+        self.with_arguments(changed, &["--write-probes", "--object", object])
+    }
+
+    pub(super) fn with_arguments(&self, changed: &[(&str, &str)], arguments: &[&str]) -> Found {
+        let output = self.run(changed, &[arguments, &["--json"]].concat());
         let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
         let checks = report["checks"].as_array().unwrap().iter();
         let faults = checks.filter(|check| check["verdict"] == "warn" || check["verdict"] == "fail");

@@ -18,7 +18,7 @@ impl SqsQueue {
     pub async fn details(&self) -> Result<QueueDetails, Unanswered> {
         match self.attributes().await {
             Ok(attributes) => Ok(details(&attributes)),
-            Err(error) => Err(unanswered(&error)),
+            Err(error) => Err(unanswered(&error, self.client.config().region().is_some())),
         }
     }
 
@@ -29,16 +29,34 @@ impl SqsQueue {
     }
 }
 
+/// What is sent has a region and a signature: what fails before that is neither the network's fault nor the service's.
+///
 /// Source: "Common errors" and "GetQueueAttributes" in the Amazon SQS API reference.
-fn unanswered(error: &SdkError<GetQueueAttributesError>) -> Unanswered {
+fn unanswered(error: &SdkError<GetQueueAttributesError>, has_region: bool) -> Unanswered {
     let detail = describe(error);
     let is_missing = error
         .as_service_error()
         .is_some_and(GetQueueAttributesError::is_queue_does_not_exist);
+    let is_sent = match error {
+        SdkError::ConstructionFailure(_) => false,
+        SdkError::DispatchFailure(failure) => !failure.is_other(),
+        _ => true,
+    };
     match error.code() {
+        _ if !is_sent && !has_region => Unanswered::NoRegion(detail),
+        _ if !is_sent => Unanswered::NoCredentials(detail),
         _ if is_missing => Unanswered::Missing(detail),
         Some("AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist") => Unanswered::Missing(detail),
         Some("AccessDenied" | "AccessDeniedException") => Unanswered::Denied(detail),
+        Some(
+            "ExpiredToken"
+            | "ExpiredTokenException"
+            | "IncompleteSignature"
+            | "InvalidClientTokenId"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "UnrecognizedClientException",
+        ) => Unanswered::NoCredentials(detail),
         _ => Unanswered::Failed(detail),
     }
 }

@@ -21,7 +21,7 @@ pub(in crate::cli) enum Verdict {
     /// Something is lost, late or refused, or will be.
     Fail,
     /// It could not be looked at.
-    Skipped,
+    Skip,
 }
 
 impl Verdict {
@@ -30,7 +30,7 @@ impl Verdict {
             Self::Ok => "ok",
             Self::Warn => "warn",
             Self::Fail => "fail",
-            Self::Skipped => "skip",
+            Self::Skip => "skip",
         }
     }
 }
@@ -47,6 +47,9 @@ pub(in crate::cli) struct Check {
     /// What to do about it; for a check that was skipped, what it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) remedy: Option<String>,
+    /// It was skipped because who asks may not look.
+    #[serde(skip)]
+    is_denied: bool,
 }
 
 impl Check {
@@ -57,6 +60,7 @@ impl Check {
             found: found.into(),
             details: Vec::new(),
             remedy,
+            is_denied: false,
         }
     }
 
@@ -80,12 +84,24 @@ impl Check {
         Self::new(name, Verdict::Fail, found, Some(remedy.into()))
     }
 
-    pub(in crate::cli) fn skipped(
+    pub(in crate::cli) fn skip(
         name: &'static str,
         found: impl Into<String>,
         needs: impl Into<String>,
     ) -> Self {
-        Self::new(name, Verdict::Skipped, found, Some(needs.into()))
+        Self::new(name, Verdict::Skip, found, Some(needs.into()))
+    }
+
+    /// Skipped for lack of rights.
+    pub(in crate::cli) fn denied(
+        name: &'static str,
+        found: impl Into<String>,
+        needs: impl Into<String>,
+    ) -> Self {
+        Self {
+            is_denied: true,
+            ..Self::skip(name, found, needs)
+        }
     }
 
     pub(in crate::cli) fn with_details(mut self, details: Vec<String>) -> Self {
@@ -100,7 +116,7 @@ impl Check {
                 let remedy = self.remedy.as_deref().unwrap_or_default();
                 Some(format!("{}; {remedy}", self.found))
             }
-            Verdict::Ok | Verdict::Skipped => None,
+            Verdict::Ok | Verdict::Skip => None,
         }
     }
 
@@ -124,7 +140,7 @@ pub(super) struct Report {
     ok: usize,
     warnings: usize,
     failures: usize,
-    skipped: usize,
+    skips: usize,
     checks: Vec<Check>,
 }
 
@@ -135,7 +151,7 @@ impl Report {
             ok: count(Verdict::Ok),
             warnings: count(Verdict::Warn),
             failures: count(Verdict::Fail),
-            skipped: count(Verdict::Skipped),
+            skips: count(Verdict::Skip),
             checks,
         }
     }
@@ -147,12 +163,20 @@ impl Report {
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.checks.iter().flat_map(Check::lines).collect();
         lines.push(format!(
-            "{}, {}, {} ok, {} skipped",
+            "{}, {}, {} ok, {}",
             counted(self.failures as u64, "failure"),
             counted(self.warnings as u64, "warning"),
             self.ok,
-            self.skipped
+            counted(self.skips as u64, "skip")
         ));
+        let denied = self.checks.iter().filter(|check| check.is_denied).count();
+        if denied > 0 {
+            let were = if denied == 1 { "was" } else { "were" };
+            lines.push(format!(
+                "{} {were} not made for lack of rights",
+                counted(denied as u64, "check")
+            ));
+        }
         lines
     }
 }
@@ -205,7 +229,8 @@ mod tests {
                 "not there: \u{1b}[2J",
                 "https://sqs.eu-west-1.amazonaws.com/123456789012/a-queue-with-a-very-long-name-indeed-it-is",
             ),
-            Check::skipped("object.format", "not asked for", "--object"),
+            Check::skip("object.format", "not asked for", "--object"),
+            Check::denied("es.health", "may not look", "monitor"),
         ])
     }
 
@@ -222,7 +247,10 @@ mod tests {
               → https://sqs.eu-west-1.amazonaws.com/123456789012/a-queue-with-a-very-long-name-indeed-it-is
         skip  object.format        not asked for
               → --object
-        1 failure, 1 warning, 1 ok, 1 skipped
+        skip  es.health            may not look
+              → monitor
+        1 failure, 1 warning, 1 ok, 2 skips
+        1 check was not made for lack of rights
         ");
     }
 
@@ -235,7 +263,7 @@ mod tests {
           "ok": 1,
           "warnings": 1,
           "failures": 1,
-          "skipped": 1,
+          "skips": 2,
           "checks": [
             {
               "name": "sqs.visibility",

@@ -1,5 +1,6 @@
 //! The files and places that settings name: the quarantine, geo databases, the network map.
 
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -62,7 +63,7 @@ fn judge_place(listed: &Result<(), StoreError>, place: &Place) -> Check {
     const NAME: &str = "quarantine.place";
     match listed {
         Ok(()) => Check::ok(NAME, place.to_string()),
-        Err(StoreError::AccessDenied { .. }) => Check::skipped(
+        Err(StoreError::AccessDenied { .. }) => Check::denied(
             NAME,
             format!("{place} may not be listed, which the function need not do"),
             "s3:ListBucket to look, or --write-probes to try a write",
@@ -117,7 +118,7 @@ pub(super) async fn look_at_enrichment(
     ];
     for (name, setting, locations, add) in databases {
         if locations.is_empty() {
-            checks.push(Check::skipped(
+            checks.push(Check::skip(
                 name,
                 "no database: documents tell less of where addresses are",
                 format!("FLOWSHIP_{setting}"),
@@ -131,6 +132,25 @@ pub(super) async fn look_at_enrichment(
     checks
 }
 
+/// A file of the function's layer, which is unpacked to `/opt` there and nowhere else: that it is not here says nothing.
+pub(super) fn judge_layer(name: &'static str, path: &Path) -> Option<Check> {
+    let is_elsewhere = path.starts_with("/opt") && !path.exists();
+    is_elsewhere.then(|| {
+        Check::skip(
+            name,
+            format!("{} is not here: on Lambda /opt is the layer", path.display()),
+            "run with local copies to check them",
+        )
+    })
+}
+
+fn judge_layers(name: &'static str, locations: &[Location]) -> Option<Check> {
+    locations.iter().find_map(|location| match location {
+        Location::Path(path) => judge_layer(name, path),
+        Location::Object(_) => None,
+    })
+}
+
 type Add = fn(&mut Geo, LocalFile) -> Result<(), DatabaseError>;
 
 async fn look_at_database(
@@ -141,6 +161,9 @@ async fn look_at_database(
     aws: Option<&AwsContext>,
     now: Timestamp,
 ) -> Check {
+    if let Some(check) = judge_layers(name, std::slice::from_ref(location)) {
+        return check;
+    }
     let remedy =
         format!("correct FLOWSHIP_{setting}, or put a whole database there: the function does not start");
     let file = match open(setting, std::slice::from_ref(location), aws).await {
@@ -170,7 +193,10 @@ async fn look_at_map(settings: &ShipSettings, aws: Option<&AwsContext>, now: Tim
     let locations = &settings.enrich.network_map;
     if locations.is_empty() || !settings.enrich.zones {
         let found = "no map: zones are known as far as the records state them";
-        return Check::skipped(NAME, found, "FLOWSHIP_NETWORK_MAP, and FLOWSHIP_ZONES true");
+        return Check::skip(NAME, found, "FLOWSHIP_NETWORK_MAP, and FLOWSHIP_ZONES true");
+    }
+    if let Some(check) = judge_layers(NAME, locations) {
+        return check;
     }
     let files = match open(SETTING, locations, aws).await {
         Ok(files) => files,
@@ -272,6 +298,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_layer_that_is_not_here_is_skipped() {
+        let check = judge_layer("geo.city", Path::new("/opt/flowship-tests/none.mmdb")).unwrap();
+        insta::assert_snapshot!(format!("{:?} {}", check.verdict, check.found), @"Skip /opt/flowship-tests/none.mmdb is not here: on Lambda /opt is the layer");
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(judge_layer("geo.city", &folder.path().join("none.mmdb")), None);
+        assert_eq!(judge_layer("geo.city", Path::new("/opt")), None);
+    }
+
+    #[test]
     fn a_quarantine_that_the_function_alone_may_write_to_is_no_failure() {
         let place = Place::parse_uri("s3://kept/bad").unwrap();
         let object = probe_of(&place);
@@ -297,7 +332,7 @@ mod tests {
         });
         insta::assert_snapshot!(told.join("\n"), @"
         Ok s3://kept/bad/
-        Skipped s3://kept/bad/ may not be listed, which the function need not do
+        Skip s3://kept/bad/ may not be listed, which the function need not do
         Fail s3://kept/bad/: NoSuchBucket: none: objects with a bad line come back, and are dead-lettered as a whole
         Fail s3://kept/bad/flowctl-doctor-probe: connection refused
         ");

@@ -27,7 +27,7 @@ const HELP: &str = "\
 It takes the settings of the function (FLOWSHIP_…, see the README) and looks with the rights of who runs it: what those do \
 not allow to see is skipped, with the right that it takes. Nothing is changed, and nothing is written without \
 --write-probes. It needs sqs:GetQueueAttributes on both queues, s3:ListBucket on the quarantine's prefix, and in \
-Elasticsearch monitor, view_index_metadata on the indices, read on the ledger, and for the templates \
+Elasticsearch monitor, read_ilm, view_index_metadata on the indices, read on the ledger, and for the templates \
 manage_index_templates.
 
 Each finding is ok, warn (it works; one should know), fail (something is lost, late or refused, or will be) or skip (it \
@@ -62,7 +62,7 @@ pub struct Arguments {
     /// A flow log object or file, whose first lines are read
     #[arg(long, value_name = "S3 URI|FILE")]
     object: Option<String>,
-    /// Asks also for the rights that `flowctl setup` needs
+    /// The credentials for Elasticsearch are those of `flowctl setup`: judges its rights, not the function's
     #[arg(long)]
     installer: bool,
     /// Writes a small object under the quarantine's prefix, to see whether that works
@@ -103,7 +103,10 @@ pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::
 
 async fn look(arguments: &Arguments, settings: &CheckedSettings) -> Vec<Check> {
     let aws = match needs_aws(arguments, settings) {
-        true => Some(AwsContext::load().await),
+        true => {
+            let queue_url = settings.queue_url.as_deref().or(settings.dlq_url.as_deref());
+            Some(AwsContext::load_for(queue_url).await)
+        }
         false => None,
     };
     let aws = aws.as_ref();
@@ -114,7 +117,7 @@ async fn look(arguments: &Arguments, settings: &CheckedSettings) -> Vec<Check> {
     let object = async {
         match &arguments.object {
             Some(target) => format::look(target, &settings.ship, aws).await,
-            None => vec![Check::skipped(
+            None => vec![Check::skip(
                 "object.format",
                 "no object was given",
                 "give --object to see which panels its format leaves empty",

@@ -28,7 +28,8 @@ fn help_teaches() {
               A flow log object or file, whose first lines are read
 
           --installer
-              Asks also for the rights that `flowctl setup` needs
+              The credentials for Elasticsearch are those of `flowctl setup`: judges its rights, not the
+              function's
 
           --write-probes
               Writes a small object under the quarantine's prefix, to see whether that works
@@ -43,8 +44,9 @@ fn help_teaches() {
     It takes the settings of the function (FLOWSHIP_…, see the README) and looks with the rights of who
     runs it: what those do not allow to see is skipped, with the right that it takes. Nothing is
     changed, and nothing is written without --write-probes. It needs sqs:GetQueueAttributes on both
-    queues, s3:ListBucket on the quarantine's prefix, and in Elasticsearch monitor, view_index_metadata
-    on the indices, read on the ledger, and for the templates manage_index_templates.
+    queues, s3:ListBucket on the quarantine's prefix, and in Elasticsearch monitor, read_ilm,
+    view_index_metadata on the indices, read on the ledger, and for the templates
+    manage_index_templates.
 
     Each finding is ok, warn (it works; one should know), fail (something is lost, late or refused, or
     will be) or skip (it could not be looked at). Below what is not ok stands what to do.

@@ -218,7 +218,7 @@ async fn run_verb(
     }
     let needs_main = verb.needs_main();
     let urls = Urls::read(environment, needs_main)?;
-    let context = AwsContext::load().await;
+    let context = AwsContext::load_for(Some(&urls.dlq)).await;
     let dlq = SqsQueue::new(&context, &urls.dlq);
     let status = status_of(&dlq, "dead-letter queue").await?;
     if verb.looks() {

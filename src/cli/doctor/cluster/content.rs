@@ -1,5 +1,4 @@
-//! What is installed and what is indexed: templates, the indices made of them, their lifecycle, and the newest entry of
-//! the ledger.
+//! What is installed and what is indexed: templates, the indices made of them, and the newest entry of the ledger.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -23,14 +22,14 @@ const QUIET_MINUTES: i64 = 60;
 const INSTALL: &str =
     "flowctl setup --dry-run shows it, flowctl setup installs ours, over changes by hand only with --force";
 
-const INDEX_PRIVILEGE: &str = "view_index_metadata on the indices";
+pub(super) const INDEX_PRIVILEGE: &str = "view_index_metadata on the indices";
 
 pub(super) fn judge_templates(plan: &Result<Plan, SetupError>) -> Check {
     const NAME: &str = "es.templates";
     let plan = match plan {
         Ok(plan) => plan,
         Err(SetupError::Forbidden { privilege, .. }) => {
-            return Check::skipped(
+            return Check::denied(
                 NAME,
                 "the credentials do not allow to look",
                 format!("who looks needs the cluster privilege {privilege}"),
@@ -101,7 +100,7 @@ fn differences(step: &Step) -> Vec<String> {
 }
 
 /// The first ones, and how many more.
-fn named(mut names: Vec<String>) -> Vec<String> {
+pub(super) fn named(mut names: Vec<String>) -> Vec<String> {
     let number = names.len();
     if number > MAX_NAMED {
         names.truncate(MAX_NAMED);
@@ -110,7 +109,8 @@ fn named(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// The accident of the missing template: an index whose fields Elasticsearch guessed from the first document.
+/// The accident of the missing template: an index whose fields Elasticsearch guessed from the first document. That it
+/// guesses is its default; `strict` may be a user's own wish.
 pub(super) fn judge_mappings(indices: &Reply, mappings: &Reply) -> Check {
     const NAME: &str = "es.mappings";
     let (indices, mappings) = match (
@@ -128,7 +128,7 @@ pub(super) fn judge_mappings(indices: &Reply, mappings: &Reply) -> Check {
         .iter()
         .filter(|name| {
             let dynamic = &mappings[name.as_str()]["mappings"]["dynamic"];
-            *dynamic != "false" && *dynamic != false
+            dynamic.is_null() || ["true", "runtime"].iter().any(|value| dynamic == value) || *dynamic == true
         })
         .cloned()
         .collect();
@@ -204,54 +204,16 @@ pub(super) fn judge_blocks(indices: &Reply, now: Timestamp) -> Check {
     )
 }
 
-/// Whether an index is of these days, or of no day at all, as those of the ledger.
+/// Whether an index is of these days, or, as those of the ledger, of a month that goes up to them.
 fn is_recent(name: &str, today: Date) -> bool {
-    let day = name
-        .rsplit('-')
-        .next()
-        .and_then(|day| Date::strptime("%Y.%m.%d", day).ok());
-    day.is_none_or(|day| {
+    let time = name.rsplit('-').next().unwrap_or_default();
+    let month = || Date::strptime("%Y.%m.%d", format!("{time}.01")).ok();
+    let day = Date::strptime("%Y.%m.%d", time).ok();
+    let last = day.or_else(|| month().map(Date::last_of_month));
+    last.is_none_or(|day| {
         let age = today.since(day).map_or(0, |age| i64::from(age.get_days()));
         age <= RECENT_DAYS
     })
-}
-
-/// `_ilm/explain?only_errors=true`.
-pub(super) fn judge_ilm(explained: &Reply) -> Check {
-    const NAME: &str = "es.ilm";
-    if *explained == Reply::Absent {
-        return Check::skipped(
-            NAME,
-            "this server has no ILM: nothing is deleted by itself",
-            "delete old indices by other means",
-        );
-    }
-    let explained = match explained.for_check(NAME, INDEX_PRIVILEGE) {
-        Ok(explained) => explained,
-        Err(check) => return check,
-    };
-    let indices = explained["indices"].as_object().into_iter().flatten();
-    let mut stuck: Vec<String> = indices
-        .filter(|(_, index)| index["step"] == "ERROR")
-        .map(|(name, index)| {
-            let step = index["failed_step"].as_str().unwrap_or("a step");
-            let reason = index["step_info"]["reason"].as_str().unwrap_or("no reason told");
-            format!("{name}: {step}: {reason}")
-        })
-        .collect();
-    stuck.sort();
-    if stuck.is_empty() {
-        return Check::ok(NAME, "no index is stuck");
-    }
-    Check::fail(
-        NAME,
-        format!(
-            "indices that ILM is stuck with, so that they are not deleted: {}",
-            stuck.len()
-        ),
-        "see to the reason, then POST <index>/_ilm/retry",
-    )
-    .with_details(named(stuck))
 }
 
 /// Finds the newest entry.

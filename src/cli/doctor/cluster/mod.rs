@@ -6,6 +6,7 @@ use url::Url;
 
 use super::LIMIT;
 use super::check::Check;
+use super::files;
 use crate::aws::AwsContext;
 use crate::bulk::SendError;
 use crate::cli::glob::Glob;
@@ -13,12 +14,13 @@ use crate::config::{ElasticsearchSettings, Installation};
 use crate::elasticsearch::client::{Client, ClientError};
 use crate::elasticsearch::renewal::SecretStore;
 use crate::elasticsearch::setup::{self, Plan, SetupError};
-use crate::flow::Dataset;
+use lifecycle::Lifecycle;
 use reply::Reply;
 use room::Clock;
 
 mod access;
 mod content;
+mod lifecycle;
 pub(in crate::cli) mod reply;
 mod room;
 #[cfg(test)]
@@ -36,28 +38,33 @@ struct Facts {
     certificates: Reply,
     rights: Reply,
     health: Reply,
+    capacity: Reply,
     settings: Reply,
     clock: Clock,
     plan: Result<Plan, SetupError>,
     indices: Reply,
     mappings: Reply,
-    ilm: Reply,
+    lifecycle: Lifecycle,
     newest: Option<Reply>,
 }
 
-/// Asks it. `installer`: also whether the credentials are enough for `flowctl setup`.
+/// Asks it. `installer`: the credentials are those of `flowctl setup`, not the function's.
 pub(super) async fn look(
     settings: Option<&ElasticsearchSettings>,
     installation: &Installation,
     installer: bool,
 ) -> Vec<Check> {
     let Some(settings) = settings else {
-        return vec![Check::skipped(
+        return vec![Check::skip(
             "es.reachable",
             "FLOWSHIP_ELASTICSEARCH_URLS is not set, or not usable",
             "set it, or give --elasticsearch-url",
         )];
     };
+    let ca_file = settings.ca_file.as_deref();
+    if let Some(check) = ca_file.and_then(|path| files::judge_layer("es.certificate", path)) {
+        return vec![check];
+    }
     let asked: Vec<_> = settings
         .urls
         .iter()
@@ -114,15 +121,14 @@ async fn connect(settings: &ElasticsearchSettings, urls: Vec<Url>) -> Result<Cli
 
 async fn gather(client: &Client, installation: &Installation, installer: bool, is_https: bool) -> Facts {
     let get = async |path: &str| reply::get(client, path).await;
-    let flow_logs = Dataset::ALL.map(|dataset| format!("{}-{}-*", installation.index_prefix, dataset.name()));
-    let flow_logs = flow_logs.join(",");
+    let flow_logs = access::flow_logs(installation).join(",");
     let ours = match &installation.ledger_index {
         Some(ledger) => format!("{flow_logs},{ledger}-*"),
         None => flow_logs,
     };
     let indices = format!("{ours}/_settings?flat_settings=true&expand_wildcards=open");
     let mappings = format!("{ours}/_mapping?filter_path=*.mappings.dynamic&expand_wildcards=open");
-    let ilm = format!("{ours}/_ilm/explain?only_errors=true");
+    let explained = format!("{ours}/_ilm/explain");
     let newest = async {
         let index = installation.ledger_index.as_ref()?;
         let path = format!("{index}-*/_search?allow_partial_search_results=false");
@@ -135,16 +141,21 @@ async fn gather(client: &Client, installation: &Installation, installer: bool, i
         get("_ssl/certificates"),
         reply::post(client, "_security/user/_has_privileges", &question),
     );
-    let (health, settings, clock) = tokio::join!(
+    let (health, capacity, settings, clock) = tokio::join!(
         get(reply::HEALTH),
+        get("_health_report/shards_capacity"),
         get("_cluster/settings?include_defaults=true&flat_settings=true"),
         ask_clock(client),
     );
-    let (plan, indices, mappings, ilm, newest) = tokio::join!(
+    let (status, policies, explained) = tokio::join!(
+        get("_ilm/status"),
+        get("_ilm/policy?filter_path=*.version"),
+        get(&explained),
+    );
+    let (plan, indices, mappings, newest) = tokio::join!(
         ask_plan(client, installation),
         get(&indices),
         get(&mappings),
-        get(&ilm),
         newest,
     );
     Facts {
@@ -155,12 +166,17 @@ async fn gather(client: &Client, installation: &Installation, installer: bool, i
         certificates,
         rights,
         health,
+        capacity,
         settings,
         clock,
         plan,
         indices,
         mappings,
-        ilm,
+        lifecycle: Lifecycle {
+            status,
+            policies,
+            explained,
+        },
         newest,
     }
 }
@@ -197,21 +213,32 @@ fn judge(facts: &Facts, installation: &Installation, installer: bool) -> Vec<Che
     checks.extend(access::judge_rights(&facts.rights, installation, installer));
     checks.extend([
         judge_health(&facts.health),
-        room::judge_shards(&facts.health, &facts.settings),
+        room::judge_shards(
+            &facts.capacity,
+            &facts.health,
+            &facts.settings,
+            &facts.clock.stats,
+        ),
         room::judge_disks(&facts.clock.stats, &facts.settings),
         room::judge_clock(&facts.clock),
         room::judge_auto_create(&facts.settings, installation),
         content::judge_templates(&facts.plan),
         content::judge_mappings(seen(&facts.indices), seen(&facts.mappings)),
         content::judge_blocks(seen(&facts.indices), facts.now),
-        content::judge_ilm(seen(&facts.ilm)),
     ]);
+    let explained = seen(&facts.lifecycle.explained);
+    checks.extend(lifecycle::judge(
+        &facts.lifecycle,
+        explained,
+        installation,
+        facts.now,
+    ));
     if let (Some(newest), Some(index), Some(pattern)) = (
         &facts.newest,
         &installation.ledger_index,
         access::ledger(installation),
     ) {
-        let newest = access::seen(&facts.rights, &pattern, access::TO_SEE_ENTRIES, newest);
+        let newest = access::seen(&facts.rights, &[pattern], access::TO_SEE_ENTRIES, newest);
         checks.push(content::judge_ledger(newest, index, facts.now));
     }
     checks

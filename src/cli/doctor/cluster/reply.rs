@@ -63,12 +63,12 @@ impl Reply {
     pub(super) fn for_check(&self, name: &'static str, privilege: &str) -> Result<&Value, Check> {
         match self {
             Self::Found(value) => Ok(value),
-            Self::Denied => Err(Check::skipped(
+            Self::Denied => Err(Check::denied(
                 name,
                 "the credentials do not allow to look",
                 format!("who looks needs {privilege}"),
             )),
-            Self::Absent => Err(Check::skipped(
+            Self::Absent => Err(Check::skip(
                 name,
                 "this server does not say",
                 "nothing: it has no such API",

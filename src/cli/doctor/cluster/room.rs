@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::super::check::Check;
+use super::super::check::{Check, Verdict};
 use super::reply::Reply;
 use crate::cli::text::bytes;
 use crate::config::Installation;
@@ -58,37 +58,113 @@ fn setting(settings: &Value, name: &str) -> Option<String> {
     })
 }
 
-/// Every new index needs room for its shards; copies that have no node count, too.
-pub(super) fn judge_shards(health: &Reply, settings: &Reply) -> Check {
-    const NAME: &str = "es.shards";
-    let (health, settings) = match (health.for_check(NAME, MONITOR), settings.for_check(NAME, MONITOR)) {
+/// Every new index needs room for its shards. Shards of the frozen tier and others have limits of their own, and those of
+/// closed indices do not count, which only the server adds up rightly.
+///
+/// `capacity`: `_health_report/shards_capacity`, since 8.8. Source: "Health API" in the Elasticsearch reference.
+pub(super) fn judge_shards(capacity: &Reply, health: &Reply, settings: &Reply, stats: &Reply) -> Check {
+    let told = match capacity {
+        Reply::Found(capacity) => judge_capacity(&capacity["indicators"]["shards_capacity"]),
+        _ => None,
+    };
+    match told {
+        Some(check) if check.verdict != Verdict::Ok || has_frozen_nodes(stats) => check,
+        // The server warns when there is room for ten more.
+        told => {
+            let counted = judge_number(health, settings);
+            told.filter(|_| counted.verdict != Verdict::Warn)
+                .unwrap_or(counted)
+        }
+    }
+}
+
+const SHARDS: &str = "es.shards";
+
+const SHARDS_REMEDY: &str =
+    "delete old indices (ILM's min_age), fewer replicas, more nodes, or raise cluster.max_shards_per_node";
+
+/// What the server says of its room for shards; `None` if it does not know.
+fn judge_capacity(indicator: &Value) -> Option<Check> {
+    let groups = [("data", "all but frozen"), ("frozen", "frozen")];
+    let told = groups.iter().filter_map(|(group, nodes)| {
+        let group = &indicator["details"][group];
+        let most = group["max_shards_in_cluster"].as_u64()?;
+        // It tells how many there are only where it gets tight.
+        Some(match group["current_used_shards"].as_u64() {
+            Some(used) => format!("{used} of {most} on {nodes} nodes"),
+            None => format!("{most} may be on {nodes} nodes"),
+        })
+    });
+    let found = told.collect::<Vec<_>>().join(", ");
+    match indicator["status"].as_str()? {
+        "green" => Some(Check::ok(SHARDS, format!("room for more: {found}"))),
+        "yellow" => Some(Check::warn(
+            SHARDS,
+            format!("room for less than 10 more: {found}"),
+            SHARDS_REMEDY,
+        )),
+        "red" => Some(Check::fail(
+            SHARDS,
+            format!("{found}: soon no new index can be created, or none now"),
+            SHARDS_REMEDY,
+        )),
+        _ => None,
+    }
+}
+
+/// All shards against the limit of those that are not frozen; copies that have no node count, too.
+fn judge_number(health: &Reply, settings: &Reply) -> Check {
+    let (health, settings) = match (
+        health.for_check(SHARDS, MONITOR),
+        settings.for_check(SHARDS, MONITOR),
+    ) {
         (Ok(health), Ok(settings)) => (health, settings),
         (Err(check), _) | (_, Err(check)) => return check,
     };
     let number = |name: &str| health[name].as_u64().unwrap_or_default();
     let per_node = setting(settings, "cluster.max_shards_per_node").and_then(|text| text.parse::<u64>().ok());
     let (Some(per_node), nodes @ 1..) = (per_node, number("number_of_data_nodes")) else {
-        return Check::skipped(NAME, "this server does not say how many there may be", "nothing");
+        return Check::skip(
+            SHARDS,
+            "this server does not say how many there may be",
+            "nothing",
+        );
     };
     let most = per_node.saturating_mul(nodes);
     let used = number("active_shards") + number("initializing_shards") + number("unassigned_shards");
     let percent = used.saturating_mul(100) / most.max(1);
     let found = format!("{used} of {most} ({percent} %), {per_node} a data node");
-    let remedy = "delete old indices (ILM's min_age), fewer replicas, more nodes, or raise cluster.max_shards_per_node";
-    if used >= most {
-        Check::fail(NAME, format!("{found}: no new index can be created"), remedy)
-    } else if percent >= SHARDS_PERCENT {
-        Check::warn(NAME, found, remedy)
+    if percent >= SHARDS_PERCENT {
+        let found = format!("{found}, if none is frozen or of a closed index");
+        Check::warn(SHARDS, found, SHARDS_REMEDY)
     } else {
-        Check::ok(NAME, found)
+        Check::ok(SHARDS, found)
     }
 }
 
-const WATERMARKS: [(&str, &str); 3] = [
-    ("flood_stage", "indices are write-blocked"),
-    ("high", "shards are moved away"),
-    ("low", "no more shards are put here"),
+fn has_frozen_nodes(stats: &Reply) -> bool {
+    let Reply::Found(stats) = stats else {
+        return false;
+    };
+    let mut nodes = stats["nodes"].as_object().into_iter().flatten();
+    nodes.any(|(_, node)| is_frozen(node))
+}
+
+/// A watermark's name, what becomes of a node above it, and what that is to us.
+type Watermark = (&'static str, &'static str, Verdict);
+
+const WATERMARKS: [Watermark; 3] = [
+    ("flood_stage", "indices are write-blocked", Verdict::Fail),
+    ("high", "shards are moved away", Verdict::Warn),
+    ("low", "no more shards are put here", Verdict::Warn),
 ];
+
+/// The only one of a node that has but frozen data, most of which is a cache that fills the disk; nothing is blocked.
+const FROZEN_WATERMARK: Watermark = (
+    "flood_stage.frozen",
+    "above the frozen tier's watermark",
+    Verdict::Warn,
+);
 
 /// Source: "Disk-based shard allocation settings" in the Elasticsearch reference.
 pub(super) fn judge_disks(stats: &Reply, settings: &Reply) -> Check {
@@ -100,7 +176,7 @@ pub(super) fn judge_disks(stats: &Reply, settings: &Reply) -> Check {
     const PREFIX: &str = "cluster.routing.allocation.disk";
     if setting(settings, &format!("{PREFIX}.threshold_enabled")).as_deref() == Some("false") {
         let found = "the watermarks are switched off: a full disk stops a node";
-        return Check::skipped(NAME, found, format!("{PREFIX}.threshold_enabled"));
+        return Check::skip(NAME, found, format!("{PREFIX}.threshold_enabled"));
     }
     let limit = |stage: &str, total: u64| {
         let watermark = setting(settings, &format!("{PREFIX}.watermark.{stage}"))?;
@@ -124,40 +200,49 @@ pub(super) fn judge_disks(stats: &Reply, settings: &Reply) -> Check {
             continue;
         };
         let name = node["name"].as_str().unwrap_or("a node");
-        let crossed = WATERMARKS
-            .iter()
-            .position(|(stage, _)| limit(stage, total).is_some_and(|needed| available < needed));
-        let state = crossed.map_or("below the watermarks", |stage| WATERMARKS[stage].1);
+        let is_crossed = |stage: &str| limit(stage, total).is_some_and(|needed| available < needed);
+        let crossed = match is_frozen(node) {
+            true => is_crossed(FROZEN_WATERMARK.0).then_some(FROZEN_WATERMARK),
+            false => WATERMARKS.into_iter().find(|(stage, ..)| is_crossed(stage)),
+        };
+        let state = crossed.map_or("below the watermarks", |(_, state, _)| state);
         told.push(format!(
             "{name}: {} of {} free, {state}",
             bytes(available),
             bytes(total)
         ));
-        worst = match (worst, crossed) {
-            (Some(a), Some(b)) => Some(usize::min(a, b)),
-            (a, b) => a.or(b),
-        };
+        if let Some((_, _, verdict)) = crossed
+            && worst != Some(Verdict::Fail)
+        {
+            worst = Some(verdict);
+        }
     }
     let remedy = "delete old indices (ILM's min_age), or give the nodes more disk";
     let found = match told.len() {
-        0 => return Check::skipped(NAME, "no node tells its disk", "nothing"),
+        0 => return Check::skip(NAME, "no node tells its disk", "nothing"),
         1 => told.remove(0),
         number => format!("{number} nodes with data"),
     };
     let check = match worst {
         None => Check::ok(NAME, found),
-        Some(0) => Check::fail(NAME, found, remedy),
+        Some(Verdict::Fail) => Check::fail(NAME, found, remedy),
         Some(_) => Check::warn(NAME, found, remedy),
     };
     check.with_details(told)
 }
 
+fn data_roles(node: &Value) -> Option<Vec<&str>> {
+    let roles = node["roles"].as_array()?.iter().filter_map(Value::as_str);
+    Some(roles.filter(|role| role.starts_with("data")).collect())
+}
+
 fn has_data(node: &Value) -> bool {
-    let roles = node["roles"].as_array();
-    roles.is_none_or(|roles| {
-        let mut names = roles.iter().filter_map(Value::as_str);
-        names.any(|role| role.starts_with("data"))
-    })
+    data_roles(node).is_none_or(|roles| !roles.is_empty())
+}
+
+/// Whether it holds nothing but frozen data.
+fn is_frozen(node: &Value) -> bool {
+    data_roles(node).is_some_and(|roles| roles == ["data_frozen"])
 }
 
 /// How many bytes must be free: a watermark is a share of the disk that may be used (`85%`, `0.85`), or what must be left
@@ -225,7 +310,7 @@ pub(super) fn judge_clock(clock: &Clock) -> Check {
         Some((theirs - after).max(0) + (theirs - before).min(0))
     });
     let Some(difference) = differences.max_by_key(|difference| difference.abs()) else {
-        return Check::skipped(NAME, "this server does not tell its time", "nothing");
+        return Check::skip(NAME, "this server does not tell its time", "nothing");
     };
     let exact = clock.after.duration_since(clock.before).as_millis();
     let direction = if difference < 0 { "behind" } else { "ahead of" };
@@ -287,3 +372,6 @@ fn creates(setting: &str, index: &str) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests;

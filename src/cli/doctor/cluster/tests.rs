@@ -2,17 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::super::check::Verdict;
 use super::*;
 use crate::config::Environment;
 
 const NOW: &str = "2026-11-21T12:00:00Z";
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-fn installation() -> Installation {
+pub(super) fn installation() -> Installation {
     Installation::read(&Environment::default()).unwrap()
 }
 
@@ -26,7 +25,7 @@ fn told(check: &Check) -> String {
         .join("\n    ")
 }
 
-fn all(checks: impl IntoIterator<Item = Check>) -> String {
+pub(super) fn all(checks: impl IntoIterator<Item = Check>) -> String {
     checks
         .into_iter()
         .map(|check| told(&check))
@@ -52,6 +51,7 @@ fn questions_that_fail_are_findings() {
             certificates: reply.clone(),
             rights: reply.clone(),
             health: reply.clone(),
+            capacity: reply.clone(),
             settings: reply.clone(),
             clock: Clock {
                 before: now(),
@@ -66,7 +66,11 @@ fn questions_that_fail_are_findings() {
             }),
             indices: reply.clone(),
             mappings: reply.clone(),
-            ilm: reply.clone(),
+            lifecycle: Lifecycle {
+                status: reply.clone(),
+                policies: reply.clone(),
+                explained: reply.clone(),
+            },
             newest: Some(reply.clone()),
         };
         let checks = judge(&facts, &installation(), true);
@@ -136,41 +140,93 @@ fn certificates_end() {
     Ok es.certificate: trusted; CN=es-1 ends 2027-11-21T12:00:00Z, in 365 days
     Warn es.certificate: trusted; CN=es-1 ends 2026-12-20T12:00:00Z, in 29 days
     Fail es.certificate: trusted; CN=es-1 ends 2026-11-21T11:00:00Z, in 0 days
-    Skipped es.certificate: trusted; the credentials do not allow to look
+    Skip es.certificate: trusted; the credentials do not allow to look
     Warn es.certificate: none: what is sent, credentials with it, can be read on the way
     ");
 }
 
 #[test]
-fn every_right_is_told() {
-    let question = access::rights_question(&installation(), true);
+fn only_the_rights_of_one_role_are_asked_for() {
+    let question = |installer| access::rights_question(&installation(), installer);
+    let function = ["create_doc", "auto_configure", "view_index_metadata"];
     assert_eq!(
-        question,
+        question(false),
         json!({
             "index": [
-                {"names": ["flowlogs-*"], "privileges": ["create_doc", "auto_configure", "view_index_metadata", "manage"]},
+                {"names": ["flowlogs-vpc-*"], "privileges": function},
+                {"names": ["flowlogs-tgw-*"], "privileges": function},
                 {"names": ["flowship-ledger-*"], "privileges": ["index", "auto_configure", "read"]},
+            ],
+            "cluster": ["monitor"],
+        })
+    );
+    assert_eq!(
+        question(true),
+        json!({
+            "index": [
+                {"names": ["flowlogs-vpc-*"], "privileges": ["manage", "view_index_metadata"]},
+                {"names": ["flowlogs-tgw-*"], "privileges": ["manage", "view_index_metadata"]},
+                {"names": ["flowship-ledger-*"], "privileges": ["read"]},
             ],
             "cluster": ["manage_index_templates", "manage_ilm"],
         })
     );
+}
+
+/// What the function's credentials come to: on flow logs `vpc` and `tgw` (create_doc, the rest granted), on the cluster
+/// monitor.
+fn rights_of(vpc: bool, tgw: bool, monitor: bool) -> Vec<Check> {
     let answer = json!({
-        "username": "shipper", "has_all_requested": false,
-        "cluster": {"manage_index_templates": false, "manage_ilm": false},
+        "username": "shipper", "has_all_requested": false, "cluster": {"monitor": monitor},
         "index": {
-            "flowlogs-*": {"create_doc": false, "auto_configure": true, "manage": false},
-            "flowship-ledger-*": {"index": true, "auto_configure": true},
+            "flowlogs-vpc-*": {"create_doc": vpc, "auto_configure": true, "view_index_metadata": false},
+            "flowlogs-tgw-*": {"create_doc": tgw, "auto_configure": true, "view_index_metadata": false},
+            "flowship-ledger-*": {"index": true, "auto_configure": true, "read": false},
         },
         "application": {},
     });
-    let checks = access::judge_rights(&Reply::Found(answer), &installation(), true);
+    access::judge_rights(&Reply::Found(answer), &installation(), false)
+}
+
+#[test]
+fn every_right_of_the_function_is_told() {
+    let checks = [
+        rights_of(true, true, false),
+        rights_of(true, false, true),
+        rights_of(false, false, false),
+    ];
     let off = access::judge_rights(&Reply::Absent, &installation(), false);
-    insta::assert_snapshot!(all(checks.into_iter().chain(off)), @"
-    Fail es.rights.flow-logs: shipper, on flowlogs-*: create_doc NO, auto_configure yes
+    insta::assert_snapshot!(all(checks.into_iter().flatten().chain(off)), @"
+    Ok es.rights.flow-logs: shipper, on flowlogs-vpc-*: create_doc yes, auto_configure yes; on flowlogs-tgw-*: create_doc yes, auto_configure yes
     Ok es.rights.ledger: shipper, on flowship-ledger-*: index yes, auto_configure yes
-    Fail es.rights.installer: shipper, on the cluster: manage_index_templates NO, manage_ilm NO
-    Fail es.rights.installer: shipper, on flowlogs-*: manage NO
+    Warn es.rights.flow-logs: shipper, on flowlogs-vpc-*: create_doc yes, auto_configure yes; on flowlogs-tgw-*: create_doc NO, auto_configure yes
+    Ok es.rights.ledger: shipper, on flowship-ledger-*: index yes, auto_configure yes
+    Fail es.rights.flow-logs: shipper, on flowlogs-vpc-*: create_doc NO, auto_configure yes; on flowlogs-tgw-*: create_doc NO, auto_configure yes
+    Ok es.rights.ledger: shipper, on flowship-ledger-*: index yes, auto_configure yes
     Warn es.security: off: whoever reaches the server may read and delete everything
+    ");
+}
+
+#[test]
+fn who_may_look_but_not_write_is_not_told_to_take_the_functions_rights() {
+    insta::assert_snapshot!(all(rights_of(false, false, true)), @"
+    Skip es.rights.flow-logs: these (shipper) are not the function's credentials
+    Skip es.rights.ledger: these (shipper) are not the function's credentials
+    ");
+}
+
+#[test]
+fn of_the_installer_only_its_own_rights_are_judged() {
+    let answer = json!({
+        "username": "installer", "has_all_requested": false,
+        "cluster": {"manage_index_templates": true, "manage_ilm": false},
+        "index": {"flowlogs-vpc-*": {"manage": true}, "flowlogs-tgw-*": {"manage": true}, "flowship-ledger-*": {"read": false}},
+        "application": {},
+    });
+    let checks = access::judge_rights(&Reply::Found(answer), &installation(), true);
+    insta::assert_snapshot!(all(checks), @"
+    Fail es.rights.installer: installer, on the cluster: manage_index_templates yes, manage_ilm NO
+    Ok es.rights.installer: installer, on flowlogs-vpc-*: manage yes; on flowlogs-tgw-*: manage yes
     ");
 }
 
@@ -179,132 +235,11 @@ fn every_right_is_told() {
 fn what_may_not_be_seen_is_not_taken_for_nothing() {
     let answer = |may_read: bool| Reply::Found(json!({"index": {"flowship-ledger-*": {"read": may_read}}}));
     let nothing = Reply::Found(json!({"hits": {"hits": []}}));
-    let seen = |rights: &Reply| access::seen(rights, "flowship-ledger-*", "read", &nothing).clone();
+    let seen =
+        |rights: &Reply| access::seen(rights, &["flowship-ledger-*".to_owned()], "read", &nothing).clone();
     assert_eq!(seen(&answer(false)), Reply::Denied);
     assert_eq!(seen(&answer(true)), nothing);
     assert_eq!(seen(&Reply::Absent), nothing);
-}
-
-#[test]
-fn health_is_red_yellow_or_green() {
-    let of = |status: &str| judge_health(&Reply::Found(json!({ "status": status })));
-    insta::assert_snapshot!(all(["green", "yellow", "red"].map(of)), @"
-    Ok es.health: green
-    Ok es.health: yellow: replicas are missing, nothing is refused
-    Fail es.health: Elasticsearch's health is red: some indices cannot be written
-    ");
-}
-
-fn settings(values: Value) -> Reply {
-    Reply::Found(json!({"persistent": values, "transient": {}, "defaults": {
-        "cluster.max_shards_per_node": "1000",
-        "cluster.routing.allocation.disk.threshold_enabled": "true",
-        "cluster.routing.allocation.disk.watermark.low": "85%",
-        "cluster.routing.allocation.disk.watermark.low.max_headroom": "200GB",
-        "cluster.routing.allocation.disk.watermark.high": "90%",
-        "cluster.routing.allocation.disk.watermark.high.max_headroom": "150GB",
-        "cluster.routing.allocation.disk.watermark.flood_stage": "95%",
-        "cluster.routing.allocation.disk.watermark.flood_stage.max_headroom": "100GB",
-        "action.auto_create_index": "true",
-    }}))
-}
-
-#[test]
-fn shards_are_counted_against_what_may_be() {
-    let of = |active: u64, unassigned: u64| {
-        let health = json!({
-            "number_of_data_nodes": 2, "active_shards": active, "initializing_shards": 0, "unassigned_shards": unassigned,
-        });
-        room::judge_shards(&Reply::Found(health), &settings(json!({})))
-    };
-    insta::assert_snapshot!(all([of(1700, 99), of(1700, 100), of(1000, 1000)]), @"
-    Ok es.shards: 1799 of 2000 (89 %), 1000 a data node
-    Warn es.shards: 1800 of 2000 (90 %), 1000 a data node
-    Fail es.shards: 2000 of 2000 (100 %), 1000 a data node: no new index can be created
-    ");
-}
-
-#[test]
-fn disks_are_measured_by_their_watermarks() {
-    let of = |total: u64, available: u64, values: Value| {
-        let nodes = json!({"nodes": {
-            "x": {"name": "es-1", "roles": ["data_hot"], "fs": {"total": {"total_in_bytes": total, "available_in_bytes": available}}},
-            "y": {"name": "es-2", "roles": ["master"], "fs": {"total": {"total_in_bytes": 100, "available_in_bytes": 1}}},
-        }});
-        room::judge_disks(&Reply::Found(nodes), &settings(values))
-    };
-    let gib = 1_u64 << 30;
-    let checks = [
-        of(100 * gib, 15 * gib, json!({})),
-        of(100 * gib, 15 * gib - 1, json!({})),
-        of(100 * gib, 9 * gib, json!({})),
-        of(100 * gib, 5 * gib - 1, json!({})),
-        // 85 % of a large disk would leave terabytes unused.
-        of(10_000 * gib, 201 * gib, json!({})),
-        of(
-            100 * gib,
-            gib,
-            json!({
-                "cluster.routing.allocation.disk.watermark.low": "3gb",
-                "cluster.routing.allocation.disk.watermark.high": "2gb",
-                "cluster.routing.allocation.disk.watermark.flood_stage": "500mb",
-            }),
-        ),
-        of(
-            100 * gib,
-            1,
-            json!({"cluster.routing.allocation.disk.threshold_enabled": "false"}),
-        ),
-    ];
-    insta::assert_snapshot!(all(checks), @"
-    Ok es.disk: es-1: 15.0 GiB of 100 GiB free, below the watermarks
-    Warn es.disk: es-1: 14.9 GiB of 100 GiB free, no more shards are put here
-    Warn es.disk: es-1: 9.0 GiB of 100 GiB free, shards are moved away
-    Fail es.disk: es-1: 4.9 GiB of 100 GiB free, indices are write-blocked
-    Ok es.disk: es-1: 201 GiB of 9.7 TiB free, below the watermarks
-    Warn es.disk: es-1: 1.0 GiB of 100 GiB free, shards are moved away
-    Skipped es.disk: the watermarks are switched off: a full disk stops a node
-    ");
-}
-
-#[test]
-fn clocks_differ_by_more_than_the_way_takes() {
-    let of = |theirs: i64| {
-        room::judge_clock(&Clock {
-            before: now(),
-            stats: Reply::Found(json!({"nodes": {"x": {"timestamp": now().as_millisecond() + theirs}}})),
-            after: now() + jiff::SignedDuration::from_millis(40),
-        })
-    };
-    insta::assert_snapshot!(all([of(20), of(-1500), of(30_040), of(30_041)]), @"
-    Ok es.clock: no difference that could be seen (to 40 ms)
-    Ok es.clock: a node is 1.500 s behind the clock here (to 40 ms)
-    Ok es.clock: a node is 30.000 s ahead of the clock here (to 40 ms)
-    Warn es.clock: a node is 30.001 s ahead of the clock here (to 40 ms)
-    ");
-}
-
-#[test]
-fn indices_are_created_by_the_first_pattern_that_fits() {
-    let of = |value: &str| {
-        let check = room::judge_auto_create(
-            &settings(json!({"action.auto_create_index": value})),
-            &installation(),
-        );
-        check.verdict
-    };
-    let guarded = [
-        "false",
-        "-flowlogs-*,-flowship-ledger-*,+*",
-        "logs-*",
-        "-flow*,+flowlogs-*",
-    ];
-    let open = ["true", "*", "-flowlogs-*,+*", "+flowlogs-vpc-*,-*", ""];
-    assert_eq!(guarded.map(of), [Verdict::Ok; 4]);
-    assert_eq!(
-        open[..4].iter().map(|value| of(value)).collect::<Vec<_>>(),
-        [Verdict::Warn; 4]
-    );
 }
 
 fn plan(change: impl FnOnce(&mut Vec<setup::Step>)) -> Result<Plan, SetupError> {
@@ -364,11 +299,23 @@ fn indices_with_guessed_fields_are_named() {
             "flowlogs-vpc-2026.11.21": {"mappings": {"dynamic": "false"}},
         })),
         of(json!({"flowlogs-vpc-2026.11.20": {"mappings": {"dynamic": "false"}}})),
+        of(json!({
+            "flowlogs-vpc-2026.11.20": {"mappings": {"dynamic": "strict"}},
+            "flowlogs-vpc-2026.11.21": {"mappings": {"dynamic": false}},
+        })),
+        of(json!({
+            "flowlogs-vpc-2026.11.20": {"mappings": {"dynamic": "true"}},
+            "flowlogs-vpc-2026.11.21": {"mappings": {"dynamic": "runtime"}},
+        })),
         content::judge_mappings(&Reply::Found(json!({})), &Reply::Found(json!({}))),
     ];
     insta::assert_snapshot!(all(checks), @"
     Ok es.mappings: all of flowship's templates: 2
     Fail es.mappings: 1 of 2 indices take any field with a type that is guessed: they were made without flowship's template
+        flowlogs-vpc-2026.11.21
+    Ok es.mappings: all of flowship's templates: 2
+    Fail es.mappings: 2 of 2 indices take any field with a type that is guessed: they were made without flowship's template
+        flowlogs-vpc-2026.11.20
         flowlogs-vpc-2026.11.21
     Ok es.mappings: there are no indices yet
     ");
@@ -385,6 +332,7 @@ fn blocks_matter_where_documents_still_come() {
         of("flowlogs-vpc-2026.11.10", "write"),
         of("flowlogs-vpc-2026.11.10", "read_only_allow_delete"),
         of("flowship-ledger-2026.11", "read_only"),
+        of("flowship-ledger-2026.10", "read_only"),
         of("flowlogs-vpc-2026.11.21", "metadata"),
     ];
     insta::assert_snapshot!(all(checks), @"
@@ -395,27 +343,8 @@ fn blocks_matter_where_documents_still_come() {
         flowlogs-vpc-2026.11.10: read_only_allow_delete
     Fail es.blocks: recent indices that take no documents: 1
         flowship-ledger-2026.11: read_only
+    Ok es.blocks: older indices that take no documents, so that what comes late is refused: 1
     Ok es.blocks: none
-    ");
-}
-
-#[test]
-fn indices_that_ilm_is_stuck_with_are_named_with_the_reason() {
-    let explained = json!({"indices": {"flowlogs-vpc-2025.10.01": {
-        "index": "flowlogs-vpc-2025.10.01", "managed": true, "policy": "flowlogs-vpc", "phase": "warm",
-        "step": "ERROR", "failed_step": "forcemerge",
-        "step_info": {"type": "cluster_block_exception", "reason": "index read-only"},
-    }}});
-    let checks = [
-        Reply::Found(explained),
-        Reply::Found(json!({"indices": {}})),
-        Reply::Absent,
-    ];
-    insta::assert_snapshot!(all(checks.iter().map(content::judge_ilm)), @"
-    Fail es.ilm: indices that ILM is stuck with, so that they are not deleted: 1
-        flowlogs-vpc-2025.10.01: forcemerge: index read-only
-    Ok es.ilm: no index is stuck
-    Skipped es.ilm: this server has no ILM: nothing is deleted by itself
     ");
 }
 

@@ -113,7 +113,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Check> {
 
 fn judge_queue(name: &'static str, which: &str, setting: &str, told: &Told) -> Check {
     match told {
-        None => Check::skipped(
+        None => Check::skip(
             name,
             format!("FLOWSHIP_{setting} is not set"),
             format!(
@@ -140,10 +140,20 @@ fn judge_queue(name: &'static str, which: &str, setting: &str, told: &Told) -> C
             format!("the {which} queue may not be asked: {detail}"),
             "allow sqs:GetQueueAttributes on the queue to who runs this",
         ),
+        Some(Err(Unanswered::NoRegion(detail))) => Check::fail(
+            name,
+            format!("the {which} queue cannot be asked without a region: {detail}"),
+            "set AWS_REGION to the queue's region",
+        ),
+        Some(Err(Unanswered::NoCredentials(detail))) => Check::fail(
+            name,
+            format!("the {which} queue cannot be asked without valid credentials: {detail}"),
+            "give who runs this credentials for AWS: AWS_PROFILE, aws sso login, or AWS_ACCESS_KEY_ID and the like",
+        ),
         Some(Err(Unanswered::Failed(detail))) => Check::fail(
             name,
             format!("the {which} queue does not answer: {detail}"),
-            "see to the network, AWS_REGION and the credentials of who runs this",
+            "see to the network between here and SQS, and whether AWS_REGION is the queue's",
         ),
     }
 }
@@ -193,7 +203,7 @@ pub(in crate::cli) fn judge_visibility(
         } else if visibility < times.bulk_timeout {
             Check::warn(NAME, below("FLOWSHIP_BULK_TIMEOUT_MS", "may come back"), advice)
         } else {
-            Check::skipped(
+            Check::skip(
                 NAME,
                 format!("{seconds} s, and the function's timeout is not known"),
                 "give --function-timeout SECONDS",

@@ -172,12 +172,16 @@ fn queues_that_say_nothing_are_told_apart() {
         of(None),
         of(Some(Err(Unanswered::Missing("QueueDoesNotExist".to_owned())))),
         of(Some(Err(Unanswered::Denied("AccessDenied".to_owned())))),
+        of(Some(Err(Unanswered::NoRegion("no region".to_owned())))),
+        of(Some(Err(Unanswered::NoCredentials("ExpiredToken".to_owned())))),
         of(Some(Err(Unanswered::Failed("no answer within 10 s".to_owned())))),
     ];
     insta::assert_snapshot!(told.join("\n"), @"
-    Skipped sqs.queue: FLOWSHIP_QUEUE_URL is not set
+    Skip sqs.queue: FLOWSHIP_QUEUE_URL is not set
     Fail sqs.queue: the main queue is not there: QueueDoesNotExist
     Fail sqs.queue: the main queue may not be asked: AccessDenied
+    Fail sqs.queue: the main queue cannot be asked without a region: no region
+    Fail sqs.queue: the main queue cannot be asked without valid credentials: ExpiredToken
     Fail sqs.queue: the main queue does not answer: no answer within 10 s
     ");
 }
@@ -193,7 +197,7 @@ fn an_unknown_timeout_is_measured_by_what_the_settings_say() {
     };
     assert_eq!(
         [19, 89, 90].map(of),
-        [Verdict::Fail, Verdict::Warn, Verdict::Skipped]
+        [Verdict::Fail, Verdict::Warn, Verdict::Skip]
     );
 }
 
@@ -242,4 +246,77 @@ fn policies_are_read_as_iam_reads_them() {
     Ok S3 may send if aws:SourceArn arn:aws:s3:*:*:logs; aws:SourceAccount 123456789012
     Fail the main queue's policy takes notifications of other buckets than other-logs: aws:SourceArn arn:aws:s3:*:*:logs; aws:SourceAccount 123456789012
     ");
+}
+
+/// The ways of "Condition operators" and "NotPrincipal" in the IAM user guide; a bucket's ARN has neither region nor account.
+#[test]
+fn a_deny_counts_if_it_hits_the_sender_of_the_notifications() {
+    let with_deny = |deny: &str, bucket: Option<&str>| {
+        let deny = format!(r#""Statement": [{{"Effect": "Deny", {deny}}},"#);
+        with_policy(&POLICY.replace(r#""Statement": ["#, &deny), bucket)
+    };
+    let on = |condition: &str| {
+        let about = r#""Principal": "*", "Action": "sqs:SendMessage", "Resource": "*""#;
+        with_deny(&format!(r#"{about}, "Condition": {condition}"#), Some("logs"))
+    };
+    let of = |deny: &str| with_deny(deny, Some("logs"));
+    let told = [
+        on(r#"{"ArnNotEquals": {"aws:SourceArn": "arn:aws:s3:::logs"}}"#),
+        on(r#"{"ArnNotEquals": {"aws:SourceArn": ["arn:aws:s3:::other", "arn:aws:s3:*:*:l*"]}}"#),
+        on(r#"{"ArnNotLike": {"aws:SourceArn": "arn:aws:s3:::other"}}"#),
+        on(r#"{"ArnNotLike": {"aws:SourceArn": "arn:aws:s3:*"}}"#),
+        on(r#"{"StringNotEquals": {"aws:SourceArn": "arn:aws:s3:::*"}}"#),
+        on(r#"{"StringNotLike": {"aws:SourceArn": "arn:aws:s3:::*"}}"#),
+        on(r#"{"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:*"}}"#),
+        on(r#"{"StringNotEquals": {"aws:SourceAccount": "123456789012"}}"#),
+        of(r#""NotPrincipal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:*", "Resource": "*""#),
+        of(r#""Principal": "*", "NotAction": "sqs:SendMessage", "Resource": "*""#),
+        of(r#""Principal": "*", "NotAction": "sqs:ReceiveMessage", "Resource": "*""#),
+        of(
+            r#""Principal": {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}, "Action": "sqs:*", "Resource": "*""#,
+        ),
+        with_deny(
+            r#""Principal": "*", "Action": "sqs:*", "Resource": "*", "Condition": {"ArnNotLike": {"aws:SourceArn": "arn:aws:s3:::l*"}}"#,
+            None,
+        ),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @"
+    Ok S3 may send if aws:SourceArn arn:aws:s3:*:*:logs; aws:SourceAccount 123456789012
+    Fail the main queue's policy denies sqs:SendMessage whatever else allows it
+    Fail the main queue's policy denies sqs:SendMessage whatever else allows it
+    Fail the main queue's policy denies sqs:SendMessage whatever else allows it
+    Fail the main queue's policy denies sqs:SendMessage whatever else allows it
+    Ok S3 may send if aws:SourceArn arn:aws:s3:*:*:logs; aws:SourceAccount 123456789012
+    Ok S3 may send if aws:SourceArn arn:aws:s3:*:*:logs; aws:SourceAccount 123456789012
+    Warn a Deny of the main queue's policy may hit S3: cannot tell by aws:SourceAccount 123456789012
+    Warn a Deny of the main queue's policy may hit S3: cannot tell by what it excepts
+    Ok S3 may send if aws:SourceArn arn:aws:s3:*:*:logs; aws:SourceAccount 123456789012
+    Warn a Deny of the main queue's policy may hit S3: cannot tell by what it excepts
+    Ok S3 may send if aws:SourceArn arn:aws:s3:*:*:logs; aws:SourceAccount 123456789012
+    Warn a Deny of the main queue's policy may hit S3: cannot tell by aws:SourceArn arn:aws:s3:::l*
+    ");
+}
+
+#[test]
+fn an_allow_is_of_the_bucket_if_its_operator_says_so() {
+    let of = |operator: &str, value: &str| {
+        let policy = POLICY
+            .replace(r#", "StringEquals": {"aws:SourceAccount": "123456789012"}"#, "")
+            .replace("ArnLike", operator)
+            .replace("arn:aws:s3:*:*:logs", value);
+        with_policy(&policy, Some("logs")).starts_with("Ok")
+    };
+    let table = [
+        ("ArnLike", "arn:aws:s3:*:*:logs", true),
+        ("ArnEquals", "arn:aws:s3:::l?gs", true),
+        ("ArnLike", "arn:aws:s3:*", false),
+        ("ArnLike", "arn:*:logs", false),
+        ("StringEquals", "arn:aws:s3:::logs", true),
+        ("StringEquals", "arn:aws:s3:::*", false),
+        ("StringLike", "arn:aws:s3:*", true),
+        ("StringNotLike", "arn:aws:s3:::logs", false),
+    ];
+    for (operator, value, is_taken) in table {
+        assert_eq!(of(operator, value), is_taken, "{operator} {value}");
+    }
 }

@@ -61,7 +61,7 @@ async fn ask(environment: &Environment, findings: &mut Findings) -> anyhow::Resu
     client.probe().await?;
     let answer = reply::get(&client, reply::HEALTH).await;
     let health = judge_health(&answer);
-    if health.verdict == Verdict::Skipped {
+    if health.verdict == Verdict::Skip {
         let why = health.remedy.as_deref().unwrap_or_default();
         findings.notes.push(format!(
             "Elasticsearch's health is not known: {}; {why}",
