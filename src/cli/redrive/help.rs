@@ -54,7 +54,8 @@ is larger.
 Before it sends, it looks whether Elasticsearch answers and is not red (if FLOWSHIP_ELASTICSEARCH_URLS is set), whether \
 the main queue's redrive policy leads to this dead-letter queue, whether its visibility timeout is long enough, and \
 whether somebody takes its messages. One message of each reason goes ahead; the others of its reason follow when the \
-ledger calls its objects complete. Without a ledger: when the main queue was empty for a minute and nothing came back.
+ledger calls its objects complete. Without a ledger: when the main queue was empty for a minute and nothing came back. \
+Credentials that may not read the ledger, as those of the function, are refused; --force goes on without it.
 
 What comes back is looked for every 5 s among the dead letters that were not selected, about 1,000 at a time, which \
 are hidden until all were seen. Behind 100,000 of them it is seen late: take a smaller --rate.

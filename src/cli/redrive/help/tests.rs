@@ -232,7 +232,8 @@ fn help_of_send() {
     and whether somebody takes its messages. One message of each reason goes ahead;
     the others of its reason follow when the ledger calls its objects complete.
     Without a ledger: when the main queue was empty for a minute and nothing came
-    back.
+    back. Credentials that may not read the ledger, as those of the function, are
+    refused; --force goes on without it.
 
     What comes back is looked for every 5 s among the dead letters that were not
     selected, about 1,000 at a time, which are hidden until all were seen. Behind
