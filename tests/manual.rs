@@ -1,4 +1,5 @@
-//! What is made of the command lines: completions that shells load, and manual pages for every command.
+//! What is made of the command lines: completions that shells load, manual pages for every command, and the code of a
+//! wrong one.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
@@ -120,5 +121,40 @@ fn every_command_has_a_manual_page_with_its_examples() {
         let first = String::from_utf8(run(program, &["man"]).stdout).unwrap();
         let written = std::fs::read_to_string(dir.join(format!("{name}.1"))).unwrap();
         assert_eq!(first.trim_end(), written.trim_end());
+    }
+}
+
+/// No line needs a setting or a server: each is refused before.
+#[test]
+fn wrong_command_lines_have_the_usage_code() {
+    let lambda_local = [
+        "lambda-local",
+        "--function",
+        "/nowhere",
+        "--queue-url",
+        "http://q/q",
+    ];
+    let lambda_local = |option: &'static str, value| [&lambda_local[..], &[option, value]].concat();
+    for arguments in [
+        vec!["convert", "--object", "foo", "x"],
+        vec!["convert", "--object", "s3://logs/x", "one", "two"],
+        vec!["convert", "--format", "bogus", "x"],
+        vec!["ledger", "--from", "xx"],
+        vec!["ledger", "--from", "1h", "--to", "2h"],
+        lambda_local("--timeout-seconds", "0"),
+        lambda_local("--timeout-seconds", "901"),
+        lambda_local("--batch-size", "0"),
+        lambda_local("--batch-size", "100"),
+        lambda_local("--batching-window-seconds", "301"),
+        lambda_local("--concurrency", "0"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_flowctl"))
+            .env_clear()
+            .args(&arguments)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(!told.is_empty() && output.stdout.is_empty(), "{arguments:?}");
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{Output, exit, tell};
+use super::{Output, exit, tell, wrong_command_line};
 use crate::aws::AwsContext;
 use crate::config::{ElasticsearchSettings, Environment, Installation};
 use crate::elasticsearch::client::Client;
@@ -71,7 +71,10 @@ pub struct Arguments {
 /// Runs the command.
 pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::Result<ExitCode> {
     let now = Timestamp::now();
-    let range = range::parse(&arguments.from, &arguments.to, now)?;
+    let range = match range::parse(&arguments.from, &arguments.to, now) {
+        Ok(range) => range,
+        Err(error) => return Ok(wrong_command_line(format_args!("{error:#}"))),
+    };
     let urls = Some(arguments.elasticsearch_url.join(",")).filter(|urls| !urls.is_empty());
     environment.set("ELASTICSEARCH_URLS", urls);
     let settings = ElasticsearchSettings::read(&environment)?;
