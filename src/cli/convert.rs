@@ -24,25 +24,27 @@ use crate::ship::convert::{Closed, ConvertSettings, Converter, ReadSummary, Sour
 /// How much of a file is read at once.
 const READ_BYTES: usize = 64 << 10;
 
-/// Turns flow log files into documents, one JSON object a line
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Files may be text, Parquet, or the JSON of Firehose and CloudWatch Logs, gzip'd or plain; what they are is seen
-from their bytes. A line that cannot be read is told on stderr with its file and number, and costs only itself.
-Without --bulk, nothing but the documents is written.
+const HELP: &str = "\
+Files may be text, Parquet, or the JSON of Firehose and CloudWatch Logs, gzip'd or plain; what they are is seen from their \
+bytes. A line that cannot be read is told on stderr with its file and number, and costs only itself. Without --bulk, \
+nothing but the documents is written.
+
+Exit codes: 0 every line was read, 1 a file could not be read to its end, 2 wrong command line, 3 some lines could not be \
+read.
 
 Examples:
   What would be indexed of an object:
     aws s3 cp s3://logs/AWSLogs/…/x.log.gz - | flowctl convert
 
-  A body for Elasticsearch's _bulk, with the ids that the object's documents have:
+  A body for Elasticsearch's _bulk, with the ids of the object's documents:
     flowctl convert --bulk --object s3://logs/AWSLogs/…/x.log.gz x.log.gz
 
   With places, from a database of your own (FLOWSHIP_… settings hold here, too):
-    FLOWSHIP_GEO_CITY_DB=GeoLite2-City.mmdb flowctl convert x.log.gz
+    FLOWSHIP_GEO_CITY_DB=GeoLite2-City.mmdb flowctl convert x.log.gz";
 
-Exit codes: 0 every line was read, 1 a file could not be read to its end, 2 wrong command line, 3 some lines
-could not be read.")]
+/// Turns flow log files into documents, one JSON object a line
+#[derive(Args, Debug)]
+#[command(after_help = HELP)]
 pub struct Arguments {
     /// Flow log files; none, or `-`: stdin
     #[arg(value_name = "FILE")]

@@ -49,6 +49,11 @@ The function sees what it would see on AWS: an environment of its own (of yours 
 that they succeeded; all others come back when the queue's visibility timeout ends. Ctrl-C finishes what is being \
 handled, a second one kills it.
 
+Exit codes: 0 done, 1 it cannot run or the function does not start, 2 wrong command line, 3 interrupted before \
+--until-empty or --invocations was reached.
+
+It needs sqs:GetQueueAttributes, sqs:ReceiveMessage and sqs:DeleteMessage on the queue; the function has your rights.
+
 Examples:
   Handle what is in the queue, then stop:
     flowctl lambda-local --function target/release/shipper --until-empty \\
@@ -58,10 +63,7 @@ Examples:
     export AWS_ENDPOINT_URL=http://127.0.0.1:4566
     flowctl lambda-local --function target/debug/shipper --concurrency 2 \\
       --queue-url http://127.0.0.1:4566/000000000000/flowlogs \\
-      --env FLOWSHIP_LOG=debug --log-file shipper.log --json > reports.ndjson
-
-Exit codes: 0 done, 1 it cannot run or the function does not start, 2 wrong command line, 3 interrupted before \
---until-empty or --invocations was reached.";
+      --env FLOWSHIP_LOG=debug --log-file shipper.log --json > reports.ndjson";
 
 /// Runs a Lambda binary as AWS would: fed from an SQS queue, on this machine.
 #[derive(Args, Debug)]
