@@ -158,3 +158,42 @@ fn a_bucket_keeps_the_notifications_that_it_has() {
     let told = buckets.notify(&["--prefix", "AWSLogs/", QUEUE_ARN, "new", "missing"]);
     assert_eq!(told, (Some(1), "new: nothing to do\n".to_owned()));
 }
+
+/// The format of flow logs that the page tells people to choose, which they cannot change later.
+#[test]
+fn the_documented_format_of_flow_logs_fills_every_panel() {
+    let page = fs::read_to_string(repository("infra/README.md")).unwrap();
+    let (_, rest) = page.split_once("--log-format '").unwrap();
+    let (format, _) = rest.split_once('\'').unwrap();
+    let columns: Vec<&str> = format
+        .split(' ')
+        .map(|column| column.strip_prefix("${").unwrap().strip_suffix('}').unwrap())
+        .collect();
+    let value = |column: &&str| match *column {
+        "version" => "5",
+        "srcaddr" | "pkt-srcaddr" => "10.0.0.1",
+        "dstaddr" | "pkt-dstaddr" => "10.0.0.2",
+        "start" | "end" => "1794960000",
+        "action" => "ACCEPT",
+        "log-status" => "OK",
+        "srcport" | "dstport" | "protocol" | "packets" | "bytes" => "6",
+        _ => "-",
+    };
+    let record: Vec<&str> = columns.iter().map(value).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let object = folder.path().join("x.log");
+    fs::write(&object, format!("{}\n{}\n", columns.join(" "), record.join(" "))).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_flowctl"))
+        .args(["doctor", "--json", "--object"])
+        .arg(&object)
+        .env_clear()
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let panels = checks
+        .iter()
+        .find(|check| check["name"] == "object.panels")
+        .unwrap();
+    assert_eq!(panels["verdict"], "ok", "{panels}");
+}

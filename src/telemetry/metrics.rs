@@ -80,9 +80,12 @@ pub const METRICS: [Metric; 20] = [
     metric("lines", "Count", "data lines read", |of| {
         Some(of.report.counts.lines)
     }),
-    metric("indexed", "Count", "documents created", |of| {
-        Some(of.report.counts.indexed)
-    }),
+    metric(
+        "indexed",
+        "Count",
+        "documents created; of an object that goes on, those before the line with which it does",
+        |of| Some(of.report.counts.indexed),
+    ),
     metric("duplicate", "Count", "documents that were there already", |of| {
         Some(of.report.counts.duplicate)
     }),
