@@ -112,6 +112,14 @@ impl Problem {
     }
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A message that goes on from the name makes a sentence with it.
+        let colon = if self.message.starts_with("is ") { "" } else { ":" };
+        write!(f, "{}{colon} {}", self.variable(), self.message)
+    }
+}
+
 /// Every problem that was found, one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -123,7 +131,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, problem) in self.problems.iter().enumerate() {
             let separator = if position == 0 { "" } else { "\n" };
-            write!(f, "{separator}{}: {}", problem.variable(), problem.message)?;
+            write!(f, "{separator}{problem}")?;
         }
         Ok(())
     }

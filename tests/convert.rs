@@ -118,8 +118,26 @@ fn a_format_stands_in_for_the_header() {
     );
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(lines(&output)[0]["destination"]["ip"], "10.0.0.2");
-    let output = convert(&["--format", "what ever"], b"");
-    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn what_is_no_file_is_told_and_the_others_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = folder.path().join("good.log");
+    std::fs::write(&good, FlowLog::new().records(1, 0, 2).text()).unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let output = convert(&["/nowhere/at.all", folder, good.to_str().unwrap()], b"");
+    assert_eq!((output.status.code(), lines(&output).len()), (Some(1), 2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    let (missing, is_folder) = told.trim_end().split_once('\n').unwrap();
+    assert!(
+        missing.starts_with("flowctl: /nowhere/at.all cannot be opened"),
+        "{told}"
+    );
+    assert_eq!(
+        is_folder,
+        format!("flowctl: {folder} is a folder: name the files in it")
+    );
 }
 
 #[test]

@@ -292,7 +292,7 @@ async fn a_known_gap_and_an_incomplete_object_are_found() {
     let nobody = flowctl(NAME, &[&range[..], &["--account", "2"]].concat());
     assert_eq!(nobody.status.code(), Some(4), "{nobody:?}");
     let wrong = flowctl(NAME, &["--from", "tomorrow"]);
-    assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
 }
 
 /// More entries than a page has, many of them of the same moment.

@@ -78,7 +78,7 @@ fn each_wrong_setting_is_named_at_start() {
     .map(start_shipper)
     .collect();
     insta::assert_snapshot!(told.join("\n"), @"
-    FLOWSHIP_ELASTICSEARCH_URLS: is not set: give the URL of Elasticsearch, for example https://es.example.com:9200
+    FLOWSHIP_ELASTICSEARCH_URLS is not set: give the URL of Elasticsearch, for example https://es.example.com:9200
     FLOWSHIP_ELASTICSEARCH_URLS: `localhost:9200` is not a URL that starts with http:// or https://
     FLOWSHIP_BULK_MAX_BYTES: `4MB` is not a whole number from 1048576 to 67108864
     FLOWSHIP_KEEP_NODATA: `maybe` is neither true nor false

@@ -10,7 +10,7 @@ use flowship::telemetry::{self, Audience};
 
 /// Sets up, checks and tries out flowship.
 #[derive(Debug, Parser)]
-#[command(name = "flowctl", version, arg_required_else_help = true)]
+#[command(name = "flowctl", version, arg_required_else_help = true, after_help = HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -18,7 +18,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Convert(cli::convert::Arguments),
+    Convert(Box<cli::convert::Arguments>),
     Setup(cli::setup::Arguments),
     Doctor(cli::doctor::Arguments),
     Ledger(cli::ledger::Arguments),
@@ -30,6 +30,17 @@ enum Command {
     #[command(after_help = MAN_EXAMPLES)]
     Man(ManArguments),
 }
+
+const HELP: &str = "\
+flowship is a Lambda function that ships AWS VPC flow logs from S3 to Elasticsearch: every line is indexed exactly once, or \
+is kept where you can see it, with the reason. Settings are the environment variables FLOWSHIP_…, the same as the \
+function's; an option replaces its variable. `redrive` handles what failed.
+
+Examples:
+  flowctl setup                install or update the templates
+  flowctl doctor               what is wrong, and what to do about it
+  flowctl ledger --from 24h    was everything ingested?
+  flowctl convert x.log.gz     what would be indexed of a file";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

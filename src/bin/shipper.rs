@@ -8,6 +8,7 @@ use flowship::aws::{
     s3::S3Store,
     sqs::{SqsQueue, SqsQueues},
 };
+use flowship::cli::Output;
 use flowship::config::{self, ConfigError, Environment, ShipperSettings};
 use flowship::elasticsearch::client::{Client, ClientError};
 use flowship::elasticsearch::ledger::ElasticsearchLedger;
@@ -18,8 +19,19 @@ use flowship::message::{Processor, returns::Returns};
 use flowship::ship::Shipper;
 use flowship::telemetry::{self, Audience, metrics::MetricLog};
 
+const HELP: &str = "\
+The Lambda function of flowship: AWS VPC flow logs from S3 to Elasticsearch.
+AWS Lambda runs it, packaged as `bootstrap`; it takes no arguments, only settings
+(FLOWSHIP_…). To run it here, fed from a queue:
+  flowctl lambda-local --function <this file> --help";
+
 #[tokio::main]
 async fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("--help" | "-h") => return print(HELP),
+        Some("--version" | "-V") => return print(concat!("shipper ", env!("CARGO_PKG_VERSION"))),
+        _ => {}
+    }
     let environment = Environment::of_process();
     telemetry::init(Audience::Machine, config::log_filter(&environment).as_deref());
     match start(&environment).await {
@@ -28,6 +40,13 @@ async fn main() -> ExitCode {
             error.log();
             ExitCode::FAILURE
         }
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match Output::new().line(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -89,12 +108,7 @@ impl StartError {
         match self {
             Self::Config(error) => {
                 for problem in &error.problems {
-                    tracing::error!(
-                        setting = problem.variable(),
-                        "{}: {}",
-                        problem.variable(),
-                        problem.message
-                    );
+                    tracing::error!(setting = problem.variable(), "{problem}");
                 }
             }
             Self::Runtime(cause) => tracing::error!(%cause, "{self}"),

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 pub mod convert;
 pub mod doctor;
@@ -60,6 +61,12 @@ impl Output {
             result => result,
         }
     }
+}
+
+/// Ends `flowctl` over a command line whose mistake clap cannot see.
+fn wrong_command_line(why: impl fmt::Display) -> ExitCode {
+    tell(format_args!("flowctl: {why}"));
+    ExitCode::from(exit::USAGE)
 }
 
 /// Writes one line to stderr; nothing can be done about a stderr that is gone.

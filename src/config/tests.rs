@@ -42,7 +42,7 @@ fn all_problems_are_reported_at_once() {
     ]);
     insta::assert_snapshot!(ShipperSettings::read(&environment).unwrap_err(), @"
     FLOWSHIP_ELASTICSEARCH_URLS: `localhost` is not a URL that starts with http:// or https://
-    FLOWSHIP_ELASTICSEARCH_PASSWORD: is not set, but ELASTICSEARCH_USERNAME is
+    FLOWSHIP_ELASTICSEARCH_PASSWORD is not set, but ELASTICSEARCH_USERNAME is
     FLOWSHIP_INDEX_PREFIX: `Flow` is no prefix of an index name: a letter first, then a-z, 0-9, `-`, `_`, `.`, at most 100
     FLOWSHIP_BULK_MAX_BYTES: `4MB` is not a whole number from 1048576 to 67108864
     FLOWSHIP_KEEP_NODATA: `yes` is neither true nor false
@@ -51,7 +51,7 @@ fn all_problems_are_reported_at_once() {
     FLOWSHIP_GEO_CITY_DB: `https://example.com/b.mmdb` is neither a path nor s3://bucket/key
     FLOWSHIP_QUARANTINE_URI: `s3://bucket/` is not s3://bucket/prefix, with a prefix that no flow log is under
     FLOWSHIP_QUARANTINE_MAX_SHARE: `101` is not a whole number from 0 to 100
-    FLOWSHIP_DLQ_URL: is not set: give the URL of the SQS queue
+    FLOWSHIP_DLQ_URL is not set: give the URL of the SQS queue
     FLOWSHIP_MAX_RECEIVES: `0` is not a whole number from 1 to 1000
     FLOWSHIP_BACKOFF_MAX_SECONDS: `43200` is not a whole number from 1 to 39600
     FLOWSHIP_METRICS_NAMESPACE: `AWS/Lambda` is no namespace: letters, digits, `.-_/#:` and blanks, at most 255, not under AWS/
@@ -61,7 +61,7 @@ fn all_problems_are_reported_at_once() {
 #[test]
 fn an_empty_variable_counts_as_not_set() {
     let error = ElasticsearchSettings::read(&environment(&[("ELASTICSEARCH_URLS", " ")])).unwrap_err();
-    insta::assert_snapshot!(error, @"FLOWSHIP_ELASTICSEARCH_URLS: is not set: give the URL of Elasticsearch, for example https://es.example.com:9200");
+    insta::assert_snapshot!(error, @"FLOWSHIP_ELASTICSEARCH_URLS is not set: give the URL of Elasticsearch, for example https://es.example.com:9200");
 }
 
 #[test]
@@ -138,9 +138,9 @@ fn shipping_lines_again_needs_the_functions_settings_but_no_queues() {
     assert!(only_looks.elasticsearch.is_none());
     let problems = ReplaySettings::read(&environment(&[("KEEP_NODATA", "yes")]), true).unwrap_err();
     insta::assert_snapshot!(problems, @"
-    FLOWSHIP_ELASTICSEARCH_URLS: is not set: give the URL of Elasticsearch, for example https://es.example.com:9200
+    FLOWSHIP_ELASTICSEARCH_URLS is not set: give the URL of Elasticsearch, for example https://es.example.com:9200
     FLOWSHIP_KEEP_NODATA: `yes` is neither true nor false
-    FLOWSHIP_QUARANTINE_URI: is not set: give the s3://bucket/prefix of the function
+    FLOWSHIP_QUARANTINE_URI is not set: give the s3://bucket/prefix of the function
     ");
     let wrong = environment(&[("QUARANTINE_URI", "s3://kept")]);
     let problems = ReplaySettings::read(&wrong, false).unwrap_err();

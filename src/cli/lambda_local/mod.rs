@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use tokio::sync::watch;
 
@@ -18,7 +18,7 @@ use self::progress::Progress;
 use crate::aws::AwsContext;
 use crate::aws::sqs::SqsQueue;
 use crate::cli::signals::Signals;
-use crate::cli::{exit, tell};
+use crate::cli::{exit, tell, wrong_command_line};
 use crate::config::{self, Environment};
 
 mod child;
@@ -49,6 +49,11 @@ The function sees what it would see on AWS: an environment of its own (of yours 
 that they succeeded; all others come back when the queue's visibility timeout ends. Ctrl-C finishes what is being \
 handled, a second one kills it.
 
+Exit codes: 0 done, 1 it cannot run or the function does not start, 2 wrong command line, 3 interrupted before \
+--until-empty or --invocations was reached.
+
+It needs sqs:GetQueueAttributes, sqs:ReceiveMessage and sqs:DeleteMessage on the queue; the function has your rights.
+
 Examples:
   Handle what is in the queue, then stop:
     flowctl lambda-local --function target/release/shipper --until-empty \\
@@ -58,10 +63,7 @@ Examples:
     export AWS_ENDPOINT_URL=http://127.0.0.1:4566
     flowctl lambda-local --function target/debug/shipper --concurrency 2 \\
       --queue-url http://127.0.0.1:4566/000000000000/flowlogs \\
-      --env FLOWSHIP_LOG=debug --log-file shipper.log --json > reports.ndjson
-
-Exit codes: 0 done, 1 it cannot run or the function does not start, 2 wrong command line, 3 interrupted before \
---until-empty or --invocations was reached.";
+      --env FLOWSHIP_LOG=debug --log-file shipper.log --json > reports.ndjson";
 
 /// Runs a Lambda binary as AWS would: fed from an SQS queue, on this machine.
 #[derive(Args, Debug)]
@@ -80,7 +82,7 @@ pub struct Arguments {
     #[arg(long, alias = "batching-window", value_name = "SECONDS", default_value_t = 0)]
     batching_window_seconds: u64,
     /// Seconds that one invocation may take, then the function is killed: 1 to 900.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_seconds: u64,
     /// Memory that the function is told it has, in MiB; more is reported, not refused.
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(128..=10240))]
@@ -186,10 +188,15 @@ impl Arguments {
 
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if let Err(error) = arguments.mapping().check() {
+        return Ok(wrong_command_line(error));
+    }
     let mut environment = Environment::of_process();
     environment.set("QUEUE_URL", arguments.queue_url.clone());
-    let queue_url = config::read_queue_url(&environment, "QUEUE_URL")
-        .context("no queue to read from: give --queue-url or set FLOWSHIP_QUEUE_URL")?;
+    if !environment.is_set("QUEUE_URL") {
+        bail!("no queue to read from: give --queue-url or set FLOWSHIP_QUEUE_URL");
+    }
+    let queue_url = config::read_queue_url(&environment, "QUEUE_URL")?;
     let progress = Arc::new(Progress::new(
         arguments.json,
         arguments.memory,

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{Output, exit, tell};
+use super::{Output, exit, tell, wrong_command_line};
 use crate::aws::AwsContext;
 use crate::config::{ElasticsearchSettings, Environment, Installation};
 use crate::elasticsearch::client::Client;
@@ -30,7 +30,8 @@ was not seen in the 24 hours before the range is expected from its first slot on
 time of their S3 event.
 
 Credentials and the file of a private CA come from FLOWSHIP_ELASTICSEARCH_API_KEY, _USERNAME and _PASSWORD, \
-_SECRET_ARN, _SECRET_FILE and _CA_FILE. They need `read` on the ledger's indices.
+_SECRET_ARN, _SECRET_FILE and _CA_FILE. They need `read` on the ledger's indices, as the role flowlogs-reader has it \
+(not the function's), and no right in AWS beyond secretsmanager:GetSecretValue for _SECRET_ARN.
 
 Exit codes: 0 every object complete and no slot missing, 1 failed (stderr says why), 2 wrong command line, 3 something \
 incomplete or missing, 4 nothing there at all.
@@ -71,7 +72,10 @@ pub struct Arguments {
 /// Runs the command.
 pub async fn run(arguments: Arguments, mut environment: Environment) -> anyhow::Result<ExitCode> {
     let now = Timestamp::now();
-    let range = range::parse(&arguments.from, &arguments.to, now)?;
+    let range = match range::parse(&arguments.from, &arguments.to, now) {
+        Ok(range) => range,
+        Err(error) => return Ok(wrong_command_line(format_args!("{error:#}"))),
+    };
     let urls = Some(arguments.elasticsearch_url.join(",")).filter(|urls| !urls.is_empty());
     environment.set("ELASTICSEARCH_URLS", urls);
     let settings = ElasticsearchSettings::read(&environment)?;

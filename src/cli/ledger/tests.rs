@@ -265,7 +265,9 @@ fn help_teaches() {
     from its first slot on. Objects without a stamp belong to the time of their S3 event.
 
     Credentials and the file of a private CA come from FLOWSHIP_ELASTICSEARCH_API_KEY, _USERNAME and
-    _PASSWORD, _SECRET_ARN, _SECRET_FILE and _CA_FILE. They need `read` on the ledger's indices.
+    _PASSWORD, _SECRET_ARN, _SECRET_FILE and _CA_FILE. They need `read` on the ledger's indices, as the
+    role flowlogs-reader has it (not the function's), and no right in AWS beyond
+    secretsmanager:GetSecretValue for _SECRET_ARN.
 
     Exit codes: 0 every object complete and no slot missing, 1 failed (stderr says why), 2 wrong command
     line, 3 something incomplete or missing, 4 nothing there at all.

@@ -83,7 +83,7 @@ enum Command {
 enum Verb {
     /// Count dead letters by reason, account and day, and name the next command
     #[command(after_help = help::STATS)]
-    Stats,
+    Stats(stats::Arguments),
     /// Show a line per dead letter, the oldest failure first
     #[command(after_help = help::LIST)]
     List(list::Arguments),
@@ -231,10 +231,11 @@ async fn run_verb(
         check_direction(&status_of(main, "main queue").await?, &status)?;
     }
     match verb {
-        Verb::Stats => {
-            let (stats, stopped) = stats::look(&dlq, &urls.dlq, &status, session).await?;
+        Verb::Stats(options) => {
+            let looked = stats::look(&dlq, &urls.dlq, &status, &options.filter, session);
+            let (stats, stopped) = looked.await?;
             print(arguments.json, &stats, || stats.lines(session.now))?;
-            Ok(end_of_look(stopped, false))
+            Ok(end_of_look(stopped, stats.selects_nothing()))
         }
         Verb::List(options) => {
             let mut listing = list::look(&dlq, &status, &options.selection, session).await?;

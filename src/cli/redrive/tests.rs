@@ -212,8 +212,8 @@ fn missing_and_equal_queues_are_refused_with_what_to_do() {
         .collect();
     insta::assert_snapshot!(told.join("\n"), @"
     the queues are not known; set these, or give --dlq-url and --queue-url
-    FLOWSHIP_DLQ_URL: is not set: give the URL of the SQS queue
-    FLOWSHIP_QUEUE_URL: is not set: give the URL of the SQS queue
+    FLOWSHIP_DLQ_URL is not set: give the URL of the SQS queue
+    FLOWSHIP_QUEUE_URL is not set: give the URL of the SQS queue
     the queues are not known; set these, or give --dlq-url and --queue-url
     FLOWSHIP_QUEUE_URL: `q` is not a URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/name
     main queue and dead-letter queue are the same: http://q/one

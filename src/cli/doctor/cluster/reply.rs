@@ -31,7 +31,7 @@ pub(in crate::cli) async fn get(client: &Client, path: &str) -> Reply {
 }
 
 /// Asks with `POST` and a JSON body.
-pub(super) async fn post(client: &Client, path: &str, body: &Value) -> Reply {
+pub(in crate::cli) async fn post(client: &Client, path: &str, body: &Value) -> Reply {
     read(tokio::time::timeout(LIMIT, client.post(path, body.to_string())).await)
 }
 

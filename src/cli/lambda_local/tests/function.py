@@ -35,7 +35,7 @@ def initialise():
     how = os.environ.get("TEST_INIT", "")
     if how == "exit":
         print("reading settings", flush=True)
-        print("FLOWSHIP_DLQ_URL: is not set", file=sys.stderr, flush=True)
+        print("FLOWSHIP_DLQ_URL is not set", file=sys.stderr, flush=True)
         sys.exit(7)
     if how == "hang":
         time.sleep(600)

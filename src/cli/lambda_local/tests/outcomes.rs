@@ -321,7 +321,7 @@ async fn a_start_that_fails_is_an_outcome_with_the_last_lines() {
     assert_eq!(
         output,
         [
-            "FLOWSHIP_DLQ_URL: is not set",
+            "FLOWSHIP_DLQ_URL is not set",
             "hello from the function",
             "reading settings"
         ]

@@ -92,7 +92,7 @@ async fn a_run_gives_up_after_three_failed_starts_and_quotes_the_function() {
         "the function did not start 3 times in a row: it ended with exit status: 7 before it asked for its first \
          event; correct its settings and start again"
     );
-    assert!(quoted.contains("  | FLOWSHIP_DLQ_URL: is not set"), "{error}");
+    assert!(quoted.contains("  | FLOWSHIP_DLQ_URL is not set"), "{error}");
     assert_eq!(stage.queue.left(), ["m1"]);
 }
 

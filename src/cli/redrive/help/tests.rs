@@ -51,6 +51,18 @@ fn help_of_redrive() {
           --despite-redrive-policy  Look although a redrive policy of the
                                     dead-letter queue may move messages on
 
+    flowship is a Lambda function that ships AWS VPC flow logs from S3 to
+    Elasticsearch; what it gives up is a message in the dead-letter queue, and
+    single bad lines are in the quarantine. Settings are the environment variables
+    FLOWSHIP_…, the same as the function's; an option replaces its variable.
+
+    Words:
+      pass     once through all of the dead-letter queue, or over one object
+      hop      one way of a message back to the main queue; it carries the count
+      canary   the first message of a reason: the others wait for what becomes of it
+      refail   a message that was sent and came back as a dead letter
+      journal  the file in which `send` tells each decision, for `resume`
+
     Looking (every verb but import) receives every message, hides it for as long as
     the pass takes, and makes it visible again at the end, also after Ctrl-C or an
     error. As every receive does, it raises the messages' ApproximateReceiveCount: a
@@ -74,8 +86,10 @@ fn help_of_redrive() {
     come from the AWS SDK's environment variables and profiles.
 
     Examples:
-      redrive stats                     why messages are here, and what to do next
-      redrive send --reason 'bulk.*'    what would be sent back, and where
+      redrive stats                           why messages are here, what to do next
+      redrive list --check                    which objects, and are they there?
+      redrive send --reason 'bulk.*'          what would be sent back, and where
+      redrive send --reason 'bulk.*' --yes    send it
     ");
 }
 
@@ -89,6 +103,24 @@ fn help_of_stats() {
     Options:
       -h, --help  Print help
 
+    Selection:
+          --reason <GLOB>       Only reasons that match: `*` is any text, `?` one
+                                character
+          --disposition <WORD>  Only these failures: transient, permanent, or
+                                unknown
+          --account <ID>        Only objects of this account, by their key
+          --region <REGION>     Only objects of this region, by their key
+          --flow-log <ID>       Only objects of this flow log, by their key
+          --key <GLOB>          Only objects whose whole key matches
+          --from <WHEN>         Only objects of this time on, by the stamp in their
+                                key, else by the event's time
+          --to <WHEN>           Only objects of a time before this
+          --older <WHEN>        Only failures before this time or age: 2026-11-20,
+                                2h, 3d
+          --newer <WHEN>        Only failures from this time or age on
+          --id <ID>             Only this message, by its id or the beginning that
+                                `list` shows
+
     Global options:
           --queue-url <URL>         URL of the main queue; replaces
                                     FLOWSHIP_QUEUE_URL
@@ -100,10 +132,15 @@ fn help_of_stats() {
                                     dead-letter queue may move messages on
 
     OLDEST and NEWEST are the ages of the failures, BYTES the sizes of the objects
-    as S3 told them. `hops` counts how often a message was redriven.
+    as S3 told them. `hops` counts how often a message was redriven. With a
+    selection, only what it selects is counted.
+
+    Needs sqs:GetQueueAttributes, ReceiveMessage and ChangeMessageVisibility on the
+    dead-letter queue, as every look; with ListDeadLetterSourceQueues, it also tells
+    whose dead-letter queue it is.
 
     Examples:
-      redrive stats
+      redrive stats --newer 2h
       redrive stats --json | jq '.reasons[] | [.reason, .dead_letters]'
     ");
 }
@@ -153,8 +190,11 @@ fn help_of_list() {
                                     dead-letter queue may move messages on
 
     ATTEMPTS is how often the function had received the message when it gave up,
-    HOPS how often it was redriven since. --check needs the rights that `show`
-    needs.
+    HOPS how often it was redriven since.
+
+    Needs sqs:GetQueueAttributes, ReceiveMessage and ChangeMessageVisibility on the
+    dead-letter queue; --check also s3:GetObject on the logs (s3:ListBucket tells
+    what is gone from what is refused).
 
     Examples:
       redrive list --reason 'object.*' --limit 20 --check
@@ -232,7 +272,8 @@ fn help_of_send() {
     and whether somebody takes its messages. One message of each reason goes ahead;
     the others of its reason follow when the ledger calls its objects complete.
     Without a ledger: when the main queue was empty for a minute and nothing came
-    back.
+    back. Credentials that may not read the ledger, as those of the function, are
+    refused; --force goes on without it.
 
     What comes back is looked for every 5 s among the dead letters that were not
     selected, about 1,000 at a time, which are hidden until all were seen. Behind
@@ -241,11 +282,16 @@ fn help_of_send() {
     Ctrl-C, SIGTERM, a crash or a stop lose nothing: the journal tells where each
     message is, and `redrive resume` goes on.
 
+    Needs sqs:GetQueueAttributes, ReceiveMessage, ChangeMessageVisibility and
+    DeleteMessage on the dead-letter queue, sqs:GetQueueAttributes and SendMessage
+    on the main queue, and in Elasticsearch `monitor` and `read` on the ledger.
+
     Examples:
-      redrive send --reason 'bulk.*'                     what would be sent, and
-      where
-      redrive send --reason 'bulk.*' --yes --wait 10m    send, and see what comes of
-      it
+      What would be sent, and where:
+        redrive send --reason 'bulk.*'
+
+      Send, and see what comes of it:
+        redrive send --reason 'bulk.*' --yes --wait 10m
     ");
 }
 
@@ -276,8 +322,11 @@ fn help_of_show() {
           --despite-redrive-policy  Look although a redrive policy of the
                                     dead-letter queue may move messages on
 
-    Whether an object is still there is asked with HEAD (s3:GetObject; s3:ListBucket
-    tells what is gone from what is refused).
+    Whether an object is still there is asked with HEAD.
+
+    Needs sqs:GetQueueAttributes, ReceiveMessage and ChangeMessageVisibility on the
+    dead-letter queue, and s3:GetObject on the logs (s3:ListBucket tells what is
+    gone from what is refused).
 
     Examples:
       redrive show 5fea7756
@@ -319,7 +368,7 @@ fn help_of_export_import_and_discard() {
 
     A line of JSON per message, with all that the queue tells of it: body,
     attributes with their types, the queue's own attributes. The file appears when
-    all of it is on disk. Nothing is deleted.
+    all of it is on disk. Nothing is deleted. Needs the rights of `list`.
 
     Examples:
       redrive export dlq.ndjson
@@ -354,11 +403,12 @@ fn help_of_export_import_and_discard() {
 
     All lines are checked before the first is sent: each must be a message that the
     queue takes, with an S3 event as its body. Messages get new ids and times; what
-    the queue itself had written on them does not come back.
+    the queue itself had written on them does not come back. Needs
+    sqs:GetQueueAttributes on the dead-letter queue and on the one that it sends to,
+    and sqs:SendMessage there.
 
     Examples:
-      redrive import dlq.ndjson                      check it, and say what would be
-      sent
+      redrive import dlq.ndjson                      say what would be sent
       redrive import dlq.ndjson --to main --yes      have its objects shipped again
 
     ========
@@ -388,10 +438,12 @@ fn help_of_export_import_and_discard() {
     copy is on disk in the file; `redrive import` brings it back. What was not
     deleted is visible in the queue again at the end.
 
+    Needs sqs:GetQueueAttributes, ReceiveMessage, ChangeMessageVisibility and
+    DeleteMessage on the dead-letter queue.
+
     Examples:
       redrive discard --reason notification.malformed
-      redrive discard --reason object.not_found --older 7d --yes --export
-      gone.ndjson
+      redrive discard --reason 'object.*' --older 7d --yes --export gone.ndjson
     ");
 }
 
@@ -404,11 +456,11 @@ fn every_verb_teaches_by_two_examples() {
             .unwrap_or_else(|| panic!("{}", verb.get_name()))
             .to_string();
         let (_, examples) = help.split_once("Examples:\n").unwrap();
-        let beginning = format!("  redrive {}", verb.get_name());
+        let beginning = format!("redrive {}", verb.get_name());
         assert_eq!(
             examples
                 .lines()
-                .filter(|line| line.starts_with(&beginning))
+                .filter(|line| line.trim_start().starts_with(&beginning))
                 .count(),
             2,
             "{examples}"

@@ -35,7 +35,7 @@ mod tests;
 
 const HELP: &str = "\
 Bad lines lie in S3 under FLOWSHIP_QUARANTINE_URI, a file a pass over an object. Looking changes nothing. WHEN is a \
-time (2026-11-20) or an age (30d); files have a day, and no time.
+time (2026-11-20) or an age (30d); files have a day, and no time. `stats` and `list` need s3:ListBucket and s3:GetObject on the quarantine's prefix.
 
 Exit codes: 0 done, 1 an error or any failed line or file, 2 wrong command line, 3 stopped by Ctrl-C, 4 nothing \
 selected.
@@ -62,6 +62,9 @@ here, too. They get the ids that their object gives them, so nothing is added th
 leaves its file, which is written anew once Elasticsearch has confirmed, and only if nobody else wrote it meanwhile; \
 what is refused again stays, with the reason of today. A file that nothing remains of is kept as a head without lines. \
 Whatever goes wrong leaves lines in their files, and sending again is always safe.
+
+Needs s3:ListBucket, GetObject and PutObject on the quarantine's prefix, and in Elasticsearch the function's `create_doc` \
+and `auto_configure` on flow logs.
 
 Examples:
   redrive quarantine send --reason 'document.*'          what would be sent

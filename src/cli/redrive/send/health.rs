@@ -69,7 +69,14 @@ async fn ask(environment: &Environment, findings: &mut Findings) -> anyhow::Resu
         ));
     }
     findings.take(&health);
-    Ok(index.map(|index| Ledger { client, index }))
+    let Some(index) = index else {
+        return Ok(None);
+    };
+    let ledger = Ledger { client, index };
+    let why = ledger.why_unreadable().await;
+    let readable = why.is_none().then_some(ledger);
+    findings.refusals.extend(why);
+    Ok(readable)
 }
 
 /// Looks at the main queue's settings.
@@ -87,7 +94,11 @@ pub(in crate::cli::redrive) fn check_settings(
 mod tests {
     use std::time::Duration;
 
+    use hyper::Method;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::elasticsearch::script::{Call, Script, get};
     use crate::queue::RedrivePolicy;
 
     fn status(visibility_seconds: u64, policy: Option<&str>) -> QueueStatus {
@@ -115,6 +126,65 @@ mod tests {
         check_settings(main, &dlq, &times, &mut findings);
         let notes = findings.notes.into_iter().map(|note| format!("note: {note}"));
         findings.refusals.into_iter().chain(notes).collect()
+    }
+
+    const RIGHTS: &str = "_security/user/_has_privileges";
+    const SEARCH: &str = "flowship-ledger-*/_search?allow_partial_search_results=false";
+
+    /// What is found when Elasticsearch answers these questions so, and whether the ledger is asked later.
+    async fn asked(may_read: (u16, Value), search: (u16, Value)) -> (String, bool) {
+        let rights = json!({"index": [{"names": ["flowship-ledger-*"], "privileges": ["read"]}]});
+        let script = Script::start(vec![
+            get("_security/_authenticate", 200, &json!({})),
+            get("_cluster/health", 200, &json!({"status": "green"})),
+            post(RIGHTS, may_read, rights),
+            post(SEARCH, search, json!({"size": 0})),
+        ])
+        .await;
+        let mut environment = Environment::default();
+        environment.set("ELASTICSEARCH_URLS", Some(script.client.url()));
+        let mut findings = Findings::default();
+        let ledger = check_elasticsearch(&environment, &mut findings).await;
+        script.finish();
+        assert_eq!(findings.notes, [""; 0]);
+        (findings.refusals.join("\n"), ledger.is_some())
+    }
+
+    fn post(path: &str, (status, answer): (u16, Value), body: Value) -> Call {
+        Call {
+            method: Method::POST,
+            body: Some(body),
+            ..get(path, status, &answer)
+        }
+    }
+
+    #[tokio::test]
+    async fn who_may_not_read_the_ledger_is_told_before_anything_is_sent() {
+        let rights = |read: bool| (200, json!({"index": {"flowship-ledger-*": {"read": read}}}));
+        let error = |kind: &str| json!({"error": {"type": kind, "reason": "no"}});
+        let nothing = || (200, json!({"hits": {"hits": []}}));
+        let without_security = || (400, json!({"error": "no handler found for uri"}));
+        for answers in [(rights(true), nothing()), (without_security(), nothing())] {
+            assert_eq!(asked(answers.0, answers.1).await, (String::new(), true));
+        }
+        let mut told = Vec::new();
+        for answers in [
+            (rights(false), (403, error("security_exception"))),
+            (rights(false), nothing()),
+            (
+                without_security(),
+                (503, error("search_phase_execution_exception")),
+            ),
+        ] {
+            let (why, is_asked_later) = asked(answers.0, answers.1).await;
+            assert!(!is_asked_later, "{why}");
+            told.push(why);
+        }
+        insta::assert_snapshot!(told.join("\n"), @"
+        these credentials may not read flowship-ledger-*: use ones with the role flowlogs-reader, or --force to go on without the ledger
+        these credentials may not read flowship-ledger-*: use ones with the role flowlogs-reader, or --force to go on without the ledger
+        the ledger flowship-ledger-* cannot be searched: Elasticsearch answers 503 search_phase_execution_exception: no
+        ");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::cli::doctor::cluster::reply::{self, Reply};
 use crate::document::ObjectHash;
 use crate::elasticsearch::client::Client;
 use crate::elasticsearch::setup::read_error;
@@ -48,6 +49,32 @@ struct Hit {
 }
 
 impl Ledger {
+    /// Why it cannot be read, if so: no object would ever be seen complete.
+    pub(super) async fn why_unreadable(&self) -> Option<String> {
+        let pattern = format!("{}-*", self.index);
+        // A search for what one may not read may find nothing, and be answered with 200.
+        let question = json!({"index": [{"names": [pattern], "privileges": ["read"]}]});
+        let may_read = match reply::post(&self.client, "_security/user/_has_privileges", &question).await {
+            Reply::Found(rights) => rights["index"][&pattern]["read"] != json!(false),
+            // A server without security does not know; the search does.
+            _ => true,
+        };
+        let found = reply::post(&self.client, &self.search_path(), &json!({"size": 0})).await;
+        match found {
+            Reply::Found(_) if may_read => None,
+            Reply::Found(_) | Reply::Denied => Some(format!(
+                "these credentials may not read {pattern}: use ones with the role flowlogs-reader, or --force to go on \
+                 without the ledger"
+            )),
+            Reply::Absent => Some(format!("the ledger {pattern} cannot be searched on this server")),
+            Reply::Failed(detail) => Some(format!("the ledger {pattern} cannot be searched: {detail}")),
+        }
+    }
+
+    fn search_path(&self) -> String {
+        format!("{}-*/_search?allow_partial_search_results=false", self.index)
+    }
+
     /// The entries of these URIs; an object without one is left out.
     pub(super) async fn entries(&self, uris: &[&str]) -> anyhow::Result<HashMap<String, Entry>> {
         let mut entries: HashMap<String, Entry> = HashMap::new();
@@ -71,8 +98,7 @@ impl Ledger {
     async fn page(&self, uris: &[&str]) -> anyhow::Result<Vec<Hit>> {
         let ids: Vec<String> = uris.iter().filter_map(|uri| entry_id(uri)).collect();
         let body = json!({"size": 10 * PAGE, "query": {"ids": {"values": ids}}});
-        let path = format!("{}-*/_search?allow_partial_search_results=false", self.index);
-        let answer = self.client.post(&path, body.to_string()).await?;
+        let answer = self.client.post(&self.search_path(), body.to_string()).await?;
         if answer.status != 200 {
             let (kind, reason) = read_error(&answer.body);
             bail!("Elasticsearch answers {} {kind}: {reason}", answer.status);

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use self::tally::{Group, Part, Tally, sum};
 use super::Session;
 use super::scan::{Scan, Stopped};
+use super::select::Filter;
 use super::text;
 use crate::dead_letter::{DeadLetter, UNKNOWN_REASON};
 use crate::queue::{MessageQueue, QueueError, QueueStatus};
@@ -17,6 +19,13 @@ mod tally;
 /// The table has at most this many reasons, and each at most so many accounts and days; `--json` has all.
 const MAX_GROUPS: usize = 20;
 const MAX_PARTS: usize = 8;
+
+/// Options of `stats`.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Arguments {
+    #[command(flatten, next_help_heading = "Selection")]
+    pub(super) filter: Filter,
+}
 
 /// What `stats` found.
 #[derive(Debug, Serialize)]
@@ -28,7 +37,9 @@ pub(super) struct Stats {
     delayed: u64,
     /// URLs of the queues that this is the dead-letter queue of; `None`: SQS does not tell.
     source_queues: Option<Vec<String>>,
-    /// Dead letters seen.
+    /// Dead letters seen, selected or not.
+    seen: u64,
+    /// Dead letters selected: all numbers below are theirs.
     dead_letters: u64,
     /// Objects that they name.
     objects: u64,
@@ -44,7 +55,7 @@ pub(super) struct Stats {
     moved_from: BTreeMap<String, u64>,
     /// The largest first.
     reasons: Vec<Group>,
-    /// The next sensible command.
+    /// The next sensible command, if all was looked at.
     next: Option<String>,
 }
 
@@ -53,28 +64,45 @@ pub(super) async fn look<Q: MessageQueue>(
     queue: &Q,
     queue_url: &str,
     status: &QueueStatus,
+    filter: &Filter,
     session: &Session,
 ) -> Result<(Stats, Option<Stopped>), QueueError> {
     // A right that the other verbs do not need: without it, this is not told.
     let source_queues = queue.dead_letter_sources().await.ok();
     let mut scan = Scan::new(queue, status, &session.interrupt, &session.progress);
     let mut tally = Tally::default();
-    let result = tally_all(&mut scan, &mut tally).await;
+    let result = tally_all(&mut scan, filter, session.now, &mut tally).await;
     let stopped = scan.stopped();
     session.tell_if_some(scan.finish().await);
-    result?;
+    let seen = result?;
     let mut stats = Stats::new(queue_url, status, tally, stopped.is_none());
+    stats.seen = seen;
+    if !filter.is_empty() {
+        // It would select more than was counted.
+        stats.next = None;
+    }
     stats.source_queues = source_queues;
     Ok((stats, stopped))
 }
 
-async fn tally_all<Q: MessageQueue>(scan: &mut Scan<'_, Q>, tally: &mut Tally) -> Result<(), QueueError> {
+/// Counts what is selected; how many were seen.
+async fn tally_all<Q: MessageQueue>(
+    scan: &mut Scan<'_, Q>,
+    filter: &Filter,
+    now: Timestamp,
+    tally: &mut Tally,
+) -> Result<u64, QueueError> {
+    let mut seen = 0;
     while let Some(messages) = scan.next().await? {
         for message in &messages {
-            tally.add(&DeadLetter::parse(message));
+            seen += 1;
+            let letter = DeadLetter::parse(message);
+            if filter.matches(&letter, now) {
+                tally.add(&letter);
+            }
         }
     }
-    Ok(())
+    Ok(seen)
 }
 
 impl Stats {
@@ -88,6 +116,7 @@ impl Stats {
             in_flight: status.in_flight,
             delayed: status.delayed,
             source_queues: None,
+            seen: 0,
             dead_letters: all.map_or(0, |all| all.dead_letters),
             objects: all.map_or(0, |all| all.objects),
             bytes: all.map_or(0, |all| all.bytes),
@@ -99,6 +128,11 @@ impl Stats {
             next: next_command(&reasons),
             reasons,
         }
+    }
+
+    /// Whether nothing was selected of what is there.
+    pub(super) fn selects_nothing(&self) -> bool {
+        self.dead_letters == 0 && self.seen > 0
     }
 
     /// For people: at most 80 columns where the texts allow it.
@@ -117,13 +151,21 @@ impl Stats {
             "the queue says: about {visible} visible, {in_flight} in flight, {delayed} delayed"
         ));
         let (Some(oldest), Some(newest)) = (&self.oldest_failure, &self.newest_failure) else {
-            lines.push("no dead letters".to_owned());
+            let seen = text::dead_letters(self.seen);
+            lines.push(match self.selects_nothing() {
+                true => format!("none of {seen} is selected"),
+                false => "no dead letters".to_owned(),
+            });
             return lines;
         };
         lines.push(String::new());
         lines.extend(self.table(now));
         lines.push(String::new());
-        let total = text::dead_letters(self.dead_letters);
+        let seen = text::dead_letters(self.seen);
+        let total = match self.dead_letters {
+            all if all == self.seen => seen,
+            some => format!("{some} of {seen}"),
+        };
         lines.push(format!("{total}, failed from {oldest} to {newest}"));
         let plural = if self.objects == 1 { "" } else { "s" };
         lines.push(format!("{} object{plural}, {}", self.objects, size(self.bytes)));

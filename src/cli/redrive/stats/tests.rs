@@ -1,11 +1,14 @@
 use super::*;
-use crate::cli::redrive::tests::{letter, main_url, now, session, sized_event};
+use crate::cli::redrive::tests::{letter, main_url, now, selection, session, sized_event};
 use crate::queue::Attributes;
 use crate::queue::memory::{Fault, MemoryQueue};
 
 async fn look_at(queue: &MemoryQueue) -> Stats {
     let status = queue.status().await.unwrap();
-    look(queue, main_url(), &status, &session()).await.unwrap().0
+    look(queue, main_url(), &status, &Filter::default(), &session())
+        .await
+        .unwrap()
+        .0
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,6 +55,7 @@ async fn dead_letters_are_counted_by_reason_and_nothing_is_disturbed() {
       "source_queues": [
         "https://sqs.us-east-1.amazonaws.com/000000000000/main"
       ],
+      "seen": 6,
       "dead_letters": 6,
       "objects": 5,
       "bytes": 0,
@@ -221,7 +225,9 @@ async fn an_error_in_the_middle_leaves_all_visible() {
     queue.script("ReceiveMessage", Fault::Pass);
     queue.script("ReceiveMessage", Fault::Call);
     let status = queue.status().await.unwrap();
-    let error = look(&queue, main_url(), &status, &session()).await.unwrap_err();
+    let error = look(&queue, main_url(), &status, &Filter::default(), &session())
+        .await
+        .unwrap_err();
     insta::assert_snapshot!(error, @"ReceiveMessage on memory:dlq: InternalError: scripted");
     assert_eq!(queue.num_visible(), 15);
 }
@@ -234,4 +240,36 @@ fn permanent_failures_are_looked_at_before_they_are_sent() {
         next_command(&tally.groups()).unwrap(),
         r"redrive list --verbose --reason 'it'\''s; odd'"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_selection_is_counted_among_all_that_were_seen() {
+    let queue = MemoryQueue::new("dlq");
+    letter("bulk.throttled", "transient").put(&queue);
+    letter("object.not_found", "permanent").put(&queue);
+    letter("object.not_found", "permanent").put(&queue);
+    let status = queue.status().await.unwrap();
+    let session = session();
+    let look_for = async |reason: &str| {
+        let filter = selection(&["--reason", reason]).filter;
+        let looked = look(&queue, main_url(), &status, &filter, &session).await;
+        looked.unwrap().0
+    };
+    let some = look_for("object.*").await;
+    assert_eq!(
+        (some.dead_letters, some.seen, some.reasons.len(), &some.next),
+        (2, 3, 1, &None)
+    );
+    let told = some.lines(now()).join("\n");
+    assert!(
+        told.contains("\n2 of 3 dead letters, failed from ") && !told.contains("bulk"),
+        "{told}"
+    );
+    let none = look_for("nothing").await;
+    assert!(none.selects_nothing());
+    assert_eq!(
+        none.lines(now()).last().unwrap(),
+        "none of 3 dead letters is selected"
+    );
+    assert_eq!(queue.num_visible(), 3);
 }

@@ -138,6 +138,9 @@ fn help_of_quarantine_send() {
     head without lines. Whatever goes wrong leaves lines in their files, and sending
     again is always safe.
 
+    Needs s3:ListBucket, GetObject and PutObject on the quarantine's prefix, and in
+    Elasticsearch the function's `create_doc` and `auto_configure` on flow logs.
+
     Examples:
       redrive quarantine send --reason 'document.*'          what would be sent
       redrive quarantine send --reason 'document.*' --yes    with a mended mapping
