@@ -415,3 +415,30 @@ async fn a_kibana_that_does_not_answer_costs_nothing_of_elasticsearchs_part() {
     let output = tokio::task::block_in_place(|| flowctl(&["--export", "x", "--kibana-url", &kibana]));
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_of_others_that_would_be_applied_instead_is_found_before_anything_is_changed() {
+    let (client, prefix) = (
+        &connect(&Stack::shared().elasticsearch_url, &[]).await,
+        "setup-overlap",
+    );
+    let plan = setup::plan(client, &installation(prefix), false).await.unwrap();
+    let parts: Vec<_> = plan.steps.iter().map(|step| &step.part).collect();
+    assert_eq!(setup::overlaps(client, &parts).await.unwrap(), []);
+    let theirs = json!({"index_patterns": ["setup-overlap-vpc-2*"], "priority": 500});
+    let answer = client.put("_index_template/setup-overlap-theirs", theirs.to_string());
+    assert_eq!(answer.await.unwrap().status, 200);
+    let told: Vec<String> = setup::overlaps(client, &parts)
+        .await
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "index template setup-overlap-theirs (setup-overlap-vpc-2*; priority 500) meets indices of \
+             setup-overlap-vpc (priority 200): Elasticsearch would apply it, and not ours"
+        ]
+    );
+}

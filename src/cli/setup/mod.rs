@@ -11,7 +11,7 @@ use crate::aws::AwsContext;
 use crate::config::{ConfigError, ElasticsearchSettings, Environment, Installation, read_kibana_url};
 use crate::elasticsearch::client::Client;
 use crate::elasticsearch::renewal::SecretStore;
-use crate::elasticsearch::setup::{self, Choices};
+use crate::elasticsearch::setup::{self, Choices, Plan};
 
 mod calls;
 mod choices;
@@ -105,6 +105,9 @@ async fn install(client: &Client, settings: &Settings, asked: Asked) -> anyhow::
     let plan = setup::plan_with(client, installation, &asked.choices)
         .await
         .with_context(|| format!("nothing was changed at {}", client.url()))?;
+    if !asked.choices.force {
+        check_overlaps(client, &plan).await?;
+    }
     let stopped = match asked.dry_run {
         true => None,
         false => setup::apply(client, &plan).await.err(),
@@ -143,6 +146,21 @@ async fn install(client: &Client, settings: &Settings, asked: Asked) -> anyhow::
     };
     pack.map_or(Ok(()), |pack| pack.and_then(PackReport::into_result))
         .context(done)
+}
+
+/// Templates of others in the way are told before anything is changed: each run would stop at them, or install in vain.
+async fn check_overlaps(client: &Client, plan: &Plan) -> anyhow::Result<()> {
+    let parts: Vec<_> = plan.steps.iter().map(|step| &step.part).collect();
+    let overlaps = setup::overlaps(client, &parts).await?;
+    if overlaps.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = overlaps.iter().map(ToString::to_string).collect();
+    bail!(
+        "nothing was changed: {}; give it other patterns or a lower priority, or take another --index-prefix \
+         or --ledger-index; --force goes on all the same",
+        told.join("; ")
+    )
 }
 
 fn print(report: &Report<'_>, json: bool) -> anyhow::Result<()> {

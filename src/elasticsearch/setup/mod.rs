@@ -15,6 +15,7 @@ mod compare;
 mod error;
 mod guard;
 mod lifecycle;
+mod overlap;
 mod part;
 mod server;
 mod stamp;
@@ -30,6 +31,7 @@ pub use compare::{Difference, differences};
 pub(crate) use error::read_error;
 pub use error::{SetupError, Verb};
 pub use lifecycle::{Age, Ages};
+pub use overlap::{Overlap, overlaps};
 pub use part::{Part, parts, roles};
 pub use store::Store;
 
