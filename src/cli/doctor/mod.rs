@@ -174,8 +174,11 @@ fn judge_settings(settings: &CheckedSettings) -> Vec<Check> {
     let problems = settings.problems.iter();
     problems
         .map(|problem| {
-            let found = format!("{}: {}", problem.variable(), problem.message);
-            Check::fail(NAME, found, "correct it: the function does not start")
+            Check::fail(
+                NAME,
+                problem.to_string(),
+                "correct it: the function does not start",
+            )
         })
         .collect()
 }
