@@ -26,6 +26,9 @@ flowship's, or a newer flowship's. --force overwrites all of them. A lifecycle p
 and stops nothing, unless an age is asked for: then --force sets that age in it, and nothing else. In Kibana, what \
 somebody changed is kept, and the rest is installed; the actions of a rule, and whether it is on, always stay.
 
+Templates of others: an index template whose patterns meet ours and whose priority is not lower stops setup before it \
+changes anything, because Elasticsearch would refuse ours or never apply it. With --force setup goes on all the same.
+
 Your own index settings and mappings belong into the component templates <prefix>-vpc-custom, <prefix>-tgw-custom and \
 <ledger>-custom (flowlogs-vpc-custom, flowlogs-tgw-custom and flowship-ledger-custom), which setup never touches and \
 which win over the installed ones (but for what --store sets). Indices have one replica where there is a second data \

@@ -158,7 +158,7 @@ async fn check_overlaps(client: &Client, plan: &Plan) -> anyhow::Result<()> {
     let told: Vec<String> = overlaps.iter().map(ToString::to_string).collect();
     bail!(
         "nothing was changed: {}; give it other patterns or a lower priority, or take another --index-prefix \
-         or --ledger-index; --force goes on all the same",
+         or --ledger-index; --force goes on all the same, and overwrites what was changed by hand",
         told.join("; ")
     )
 }

@@ -339,6 +339,11 @@ fn help_teaches() {
     somebody changed is kept, and the rest is installed; the actions of a rule, and
     whether it is on, always stay.
 
+    Templates of others: an index template whose patterns meet ours and whose
+    priority is not lower stops setup before it changes anything, because
+    Elasticsearch would refuse ours or never apply it. With --force setup goes on
+    all the same.
+
     Your own index settings and mappings belong into the component templates
     <prefix>-vpc-custom, <prefix>-tgw-custom and <ledger>-custom
     (flowlogs-vpc-custom, flowlogs-tgw-custom and flowship-ledger-custom), which

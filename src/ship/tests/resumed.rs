@@ -135,6 +135,7 @@ async fn what_fails_in_the_middle_is_no_progress() {
         (reason(&report), report.rest),
         (Some(Reason::BulkUnavailable), None)
     );
+    assert_eq!(report.in_the_way, report.failure);
 }
 
 #[tokio::test]
